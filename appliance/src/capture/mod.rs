@@ -1,0 +1,1 @@
+//! The tape machine: JACK in, takes on disk out.
