@@ -1,8 +1,148 @@
 //! Arguments and commands, a file each. The only place that prints.
+//!
+//! A command returns its exit code or an error; errors are one sentence on standard error and exit code 2. Tables are for
+//! people, `--json` is for programs and is the same data.
 
+mod capture;
+mod demo;
+mod export;
+mod meters;
+mod recover;
+mod take;
+mod verify;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::capture::take::DataDir;
+
+/// Rakkr records rooms. A recording failure becomes visible while the session can still be saved.
+#[derive(Parser)]
+#[command(name = "rakkr", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the tape machine: record what is ordered from a JACK server
+    Capture(capture::Arguments),
+    /// Start, stop, mark, pause and look at recordings
+    #[command(subcommand)]
+    Take(take::Command),
+    /// Write one file out of a recording
+    Export(export::Arguments),
+    /// Prove that recordings are what was recorded
+    Verify(verify::Arguments),
+    /// Make whole what a crash left open
+    Recover(recover::Arguments),
+    /// Watch the levels
+    Meters(meters::Arguments),
+    /// Show it working, with voices and no sound card
+    Demo(demo::Arguments),
+}
+
+/// Where everything is kept.
+#[derive(Args, Debug, Clone)]
+struct DataArgument {
+    /// The recorder's data folder
+    #[arg(long, value_name = "DIR", env = "RAKKR_DATA_DIR")]
+    data_dir: PathBuf,
+}
+
+impl DataArgument {
+    fn open(&self) -> DataDir {
+        DataDir::new(&self.data_dir)
+    }
+}
 
 /// Runs the command named by the process arguments and returns its exit code.
 pub fn run() -> ExitCode {
-    ExitCode::from(2)
+    let cli = Cli::parse();
+    let is_service = matches!(cli.command, Command::Capture(_));
+    log_to_stderr(if is_service { "info" } else { "warn" });
+    let result = match cli.command {
+        Command::Capture(arguments) => capture::run(arguments),
+        Command::Take(command) => take::run(command),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Recover(arguments) => recover::run(&arguments),
+        Command::Meters(arguments) => meters::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever read our output has read enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rakkr: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Says something on standard error as a line of its own.
+fn note(text: &str) {
+    eprintln!("rakkr: {text}");
+}
+
+/// Prints a line; a reader that has gone is an error and not a panic.
+fn print(line: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
+fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)?;
+    Ok(())
+}
+
+fn log_to_stderr(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RAKKR_LOG").unwrap_or_else(|_| default.into());
+    // Under a service manager the journal has its own times.
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        logger.without_time().with_ansi(false).init();
+    } else {
+        logger.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
+    }
+}
+
+/// `1:02:03.450`.
+fn clock_time(seconds: f64) -> String {
+    let millis = (seconds * 1_000.0).round().max(0.0) as u64;
+    let (hours, minutes, seconds) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60);
+    format!("{hours}:{minutes:02}:{seconds:02}.{:03}", millis % 1_000)
+}
+
+/// A number of seconds that a person typed: finite, not negative.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("write a number of seconds, 0 or more".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_read_like_a_clock() {
+        assert_eq!(clock_time(3_723.4504), "1:02:03.450");
+        assert_eq!(clock_time(59.9996), "0:01:00.000");
+    }
 }

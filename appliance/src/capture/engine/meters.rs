@@ -1,0 +1,232 @@
+//! Measuring: every sample of every channel, and the frames that meters show twenty times a second.
+//!
+//! A meter shows what was measured or says that there is nothing: no data is never shown as a level.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::audio::facts::silence::Silence;
+use crate::audio::facts::{Analyser, FLOOR_DBFS, Hop, Options, hum::Mains};
+use crate::capture::block::Block;
+use crate::domain::take::TakeChannel;
+
+/// Hops of the past kept for takes that begin late: the longest pre-roll, at twenty a second.
+const HOPS_KEPT: usize = 20 * 121;
+
+/// A measured stretch and its place in the stream.
+#[derive(Debug, Clone)]
+pub struct PlacedHop {
+    /// Stream frame at which it begins.
+    pub first: u64,
+    /// What was measured.
+    pub hop: Arc<Hop>,
+}
+
+/// What can be said of the signal as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeterStatus {
+    /// Frames arrive and are measured.
+    Live,
+    /// No frames arrive.
+    NoData,
+    /// Measuring was switched off when capture was started.
+    NotMeasured,
+}
+
+/// What one channel is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelState {
+    /// There is a signal.
+    Signal,
+    /// There is only a little noise: a quiet room.
+    Quiet,
+    /// All samples are equal: a dead path.
+    DigitalZero,
+    /// Nothing is connected to the channel.
+    Disconnected,
+    /// Frames do not arrive.
+    NoData,
+}
+
+/// One channel of a meter frame. Levels are dBFS of the last 50 ms; `-200` is "below anything"; none is "no data".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChannelMeter {
+    /// Channel number, from 1.
+    pub number: u16,
+    /// Name for people.
+    pub label: String,
+    /// What it is doing.
+    pub state: ChannelState,
+    /// Highest sample.
+    pub peak_dbfs: Option<f32>,
+    /// Highest true peak, dBTP.
+    pub true_peak_dbfs: Option<f32>,
+    /// RMS; a full-scale sine reads -3.01.
+    pub rms_dbfs: Option<f32>,
+    /// Samples in runs at full scale in these 50 ms.
+    pub clipped: u32,
+    /// Clipped samples since capture was started.
+    pub clipped_total: u64,
+    /// Seconds of digital zero up to now; 0 when there is a signal.
+    pub digital_zero_seconds: f64,
+    /// Seconds of quiet up to now.
+    pub quiet_seconds: f64,
+    /// Noise floor: the level that a tenth of the last hour's seconds stay below.
+    pub noise_floor_dbfs: Option<f32>,
+    /// Mean of the last ten seconds, as a part of full scale.
+    pub dc_offset: Option<f32>,
+    /// Mains hum held for ten seconds: 50 or 60.
+    pub hum_hz: Option<u16>,
+}
+
+/// One line of the meter stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeterFrame {
+    /// Wall time of the end of the measured stretch.
+    pub at: Timestamp,
+    /// What can be said as a whole.
+    pub status: MeterStatus,
+    /// Recordings that are being written.
+    pub recording: usize,
+    /// One per channel.
+    pub channels: Vec<ChannelMeter>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Meters {
+    analyser: Option<Analyser>,
+    /// Stream frame at which the next hop begins; none before the first block after a gap.
+    next_hop: Option<u64>,
+    hops: VecDeque<PlacedHop>,
+    fresh: Vec<Hop>,
+}
+
+impl Meters {
+    /// Begins anew for a source.
+    pub fn begin(&mut self, rate: u32, channels: usize, measures: bool) {
+        let options = Options { true_peak: true, hum: true };
+        match &mut self.analyser {
+            Some(analyser) => analyser.reset_after_gap(),
+            None if measures => self.analyser = Some(Analyser::new(rate, channels, options)),
+            None => {}
+        }
+        self.next_hop = None;
+    }
+
+    /// Frames were lost.
+    pub fn gap(&mut self) {
+        if let Some(analyser) = &mut self.analyser {
+            analyser.reset_after_gap();
+        }
+        self.next_hop = None;
+    }
+
+    /// Measures a block; returns the stretches it completed.
+    pub fn measure(&mut self, block: &Block) -> Vec<PlacedHop> {
+        let Some(analyser) = &mut self.analyser else { return Vec::new() };
+        let planar: Vec<&[f32]> = block.planar().collect();
+        analyser.push(&planar, &mut self.fresh);
+        let mut next = self.next_hop.unwrap_or(block.first);
+        let mut placed = Vec::with_capacity(self.fresh.len());
+        for hop in self.fresh.drain(..) {
+            let first = next;
+            next += u64::from(hop.frames);
+            placed.push(PlacedHop { first, hop: Arc::new(hop) });
+        }
+        self.next_hop = Some(next);
+        for hop in &placed {
+            if self.hops.len() == HOPS_KEPT {
+                self.hops.pop_front();
+            }
+            self.hops.push_back(hop.clone());
+        }
+        placed
+    }
+
+    /// Measured stretches that begin at or after a stream frame.
+    pub fn since(&self, frame: u64) -> impl Iterator<Item = &PlacedHop> {
+        self.hops.iter().filter(move |hop| hop.first >= frame)
+    }
+
+    /// The newest measured stretch.
+    pub fn newest(&self) -> Option<&PlacedHop> {
+        self.hops.back()
+    }
+
+    /// Whether anything is measured at all.
+    pub fn is_measuring(&self) -> bool {
+        self.analyser.is_some()
+    }
+
+    /// The meters of all channels for one stretch; without one there is no data.
+    pub fn channels(
+        &self,
+        channels: &[TakeChannel],
+        hop: Option<&Hop>,
+        is_connected: impl Fn(usize) -> bool,
+    ) -> Vec<ChannelMeter> {
+        let all = channels.iter().enumerate();
+        all.map(|(index, channel)| match hop {
+            Some(hop) => self.channel(index, channel, hop, is_connected(index)),
+            None => silent(channel, ChannelState::NoData),
+        })
+        .collect()
+    }
+
+    fn channel(&self, index: usize, channel: &TakeChannel, hop: &Hop, is_connected: bool) -> ChannelMeter {
+        if !is_connected {
+            return silent(channel, ChannelState::Disconnected);
+        }
+        let (Some(level), Some(slow)) =
+            (hop.channels.get(index), self.analyser.as_ref().and_then(|a| a.channel(index)))
+        else {
+            return silent(channel, ChannelState::NoData);
+        };
+        ChannelMeter {
+            state: match slow.silence.state() {
+                Silence::Signal => ChannelState::Signal,
+                Silence::Quiet => ChannelState::Quiet,
+                Silence::DigitalZero => ChannelState::DigitalZero,
+            },
+            peak_dbfs: Some(level.peak_dbfs().max(FLOOR_DBFS)),
+            true_peak_dbfs: level.true_peak_dbfs(),
+            rms_dbfs: Some(level.rms_dbfs(hop.frames)),
+            clipped: level.clipped,
+            clipped_total: slow.since_start.clipped(),
+            digital_zero_seconds: slow.silence.digital_zero_seconds(),
+            quiet_seconds: slow.silence.quiet_seconds(),
+            noise_floor_dbfs: slow.noise.floor_dbfs(),
+            dc_offset: slow.noise.dc_offset(),
+            hum_hz: slow.hum.as_ref().and_then(|hum| hum.is_hum()).map(|mains| match mains {
+                Mains::Hz50 => 50,
+                Mains::Hz60 => 60,
+            }),
+            ..silent(channel, ChannelState::Signal)
+        }
+    }
+}
+
+/// A channel of which nothing is known but its state.
+fn silent(channel: &TakeChannel, state: ChannelState) -> ChannelMeter {
+    ChannelMeter {
+        number: channel.number,
+        label: channel.label.clone(),
+        state,
+        peak_dbfs: None,
+        true_peak_dbfs: None,
+        rms_dbfs: None,
+        clipped: 0,
+        clipped_total: 0,
+        digital_zero_seconds: 0.0,
+        quiet_seconds: 0.0,
+        noise_floor_dbfs: None,
+        dc_offset: None,
+        hum_hz: None,
+    }
+}

@@ -1,0 +1,333 @@
+//! The engine: keeps the pre-roll, measures every sample, decides what each take gets.
+//!
+//! It is told of time, blocks and orders and answers with [`Op`]s for the tape; it opens no file and reads no clock, so it
+//! is tested with synthetic blocks. All positions are stream frames: JACK's counter unwrapped, continued over restarts of
+//! the server, counted from [`STREAM_BEGINS`].
+
+pub mod messages;
+pub mod meters;
+mod starting;
+mod taking;
+pub mod thread;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::meters::Meters;
+use self::taking::RunningTake;
+use super::block::Block;
+use super::history::History;
+use super::placement::Placement;
+use super::ring::Batch;
+use super::tape::{BACKLOG_SECONDS_MAX, Op, Tape};
+use crate::domain::take::TakeChannel;
+use crate::domain::{ClockQuality, Fact, GapCause, OrderSet, TakeId};
+use crate::sys::clock::Now;
+
+/// Where the stream begins to count: a year before it at 96 kHz has a number too.
+pub const STREAM_BEGINS: u64 = 1 << 42;
+/// The most things kept for "what happened lately".
+const EVENTS_MAX: usize = 100;
+/// A server that gives no frames for this long is not delivering: takes that end meanwhile end by the clock.
+const STUCK: SignedDuration = SignedDuration::from_secs(1);
+
+/// What does not change while capture runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Seconds of the past that are kept for takes that begin late.
+    pub pre_roll_seconds: f64,
+    /// Length of a segment.
+    pub segment_seconds: f64,
+    /// Whether signal facts are measured.
+    pub measures: bool,
+    /// Zone of the room.
+    pub time_zone: String,
+    /// Name of the machine.
+    pub host: String,
+    /// This boot of it.
+    pub boot_id: String,
+}
+
+/// Something an operator may want to know of the recent past.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// A sentence.
+    pub text: String,
+}
+
+/// What the engine tells the keeper of orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The order's time is over and it was never begun.
+    Missed(TakeId),
+}
+
+/// A source of frames that is or was connected.
+struct Stream {
+    rate: u32,
+    channels: Vec<TakeChannel>,
+    placement: Placement,
+    /// Stream frame after the last one received.
+    next: u64,
+    /// JACK's counter that belongs to `next`; none until the first block after a (re)connection.
+    next_jack: Option<u32>,
+    lost_frames: u64,
+    /// How far the disk may fall behind: [`BACKLOG_SECONDS_MAX`] and the pre-roll, which is in memory anyway.
+    backlog_frames_max: u64,
+    is_connected: bool,
+    is_freewheel: bool,
+    /// Why frames will be missing when the next block comes.
+    why_missing: GapCause,
+    /// Monotonic time of the last block.
+    heard_us: u64,
+}
+
+/// See the module.
+pub struct Engine {
+    settings: Settings,
+    tape: Tape,
+    outcomes: Sender<Outcome>,
+    stream: Option<Stream>,
+    history: History,
+    meters: Meters,
+    orders: OrderSet,
+    takes: BTreeMap<TakeId, RunningTake>,
+    /// Orders that are over for this process: closed, missed or refused.
+    done: BTreeSet<TakeId>,
+    /// Per channel: no pre-roll reaches before this stream frame, because it was off the record.
+    private_until: Vec<u64>,
+    /// Takes a crash left open whose orders still stand; they go on with the first block.
+    unfinished: Vec<starting::Unfinished>,
+    events: VecDeque<Event>,
+    /// Frames lost since the process began, by cause.
+    lost: BTreeMap<GapCause, u64>,
+}
+
+pub use starting::Unfinished;
+
+impl Engine {
+    /// An engine without a stream.
+    pub fn new(settings: Settings, tape: Tape, outcomes: Sender<Outcome>) -> Self {
+        Self {
+            settings,
+            tape,
+            outcomes,
+            stream: None,
+            history: History::default(),
+            meters: Meters::default(),
+            orders: OrderSet::default(),
+            takes: BTreeMap::new(),
+            done: BTreeSet::new(),
+            private_until: Vec::new(),
+            unfinished: Vec::new(),
+            events: VecDeque::new(),
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// A server delivers from now on.
+    pub fn connected(&mut self, rate: u32, channels: Vec<TakeChannel>, now: Now, quality: ClockQuality) {
+        let count = channels.len();
+        let pre_roll_frames = (self.settings.pre_roll_seconds * f64::from(rate)) as u64;
+        match &mut self.stream {
+            Some(stream) if stream.rate == rate => {
+                stream.is_connected = true;
+                stream.next_jack = None;
+                stream.lost_frames = 0;
+                stream.channels = channels;
+            }
+            Some(_) if !self.takes.is_empty() => {
+                // A take has one rate. Until it is back nothing can be kept, and the meters say so.
+                self.tell(
+                    now.wall,
+                    format!("the audio server came back at {rate} Hz: open recordings wait for their rate"),
+                );
+                if let Some(stream) = &mut self.stream {
+                    stream.why_missing = GapCause::RateChanged;
+                }
+                return;
+            }
+            _ => {
+                self.stream = Some(Stream {
+                    rate,
+                    channels,
+                    placement: Placement::new(rate, STREAM_BEGINS, now, quality),
+                    next: STREAM_BEGINS,
+                    next_jack: None,
+                    lost_frames: 0,
+                    backlog_frames_max: BACKLOG_SECONDS_MAX * u64::from(rate) + pre_roll_frames,
+                    is_connected: true,
+                    is_freewheel: false,
+                    why_missing: GapCause::CaptureDown,
+                    heard_us: now.mono_us,
+                });
+                self.history = History::new(pre_roll_frames);
+                self.private_until = vec![0; count];
+            }
+        }
+        self.meters.begin(rate, count, self.settings.measures);
+        self.tell(now.wall, format!("the audio server delivers {count} channels at {rate} Hz"));
+    }
+
+    /// The server is gone.
+    pub fn disconnected(&mut self, now: Now) {
+        let Some(stream) = &mut self.stream else { return };
+        if stream.is_connected {
+            stream.is_connected = false;
+            stream.why_missing = GapCause::JackGone;
+            self.tell(now.wall, "the audio server is gone: recordings wait for it and go on by themselves".into());
+        }
+    }
+
+    /// Sources or names of channels changed.
+    pub fn ports(&mut self, channels: Vec<TakeChannel>) {
+        if let Some(stream) = &mut self.stream
+            && stream.channels.len() == channels.len()
+        {
+            stream.channels = channels;
+        }
+    }
+
+    /// A run of periods came out of the ring. `jack_minus_mono_us` makes JACK's microseconds monotonic ones.
+    pub fn batch(&mut self, batch: Batch, jack_minus_mono_us: i64, now: Now) {
+        let Some(stream) = &mut self.stream else { return };
+        let Batch { head, mut block } = batch;
+        let us = head.usecs.saturating_add_signed(-jack_minus_mono_us);
+        let first = match stream.next_jack {
+            Some(expected) => stream.next + u64::from(head.frame_time.wrapping_sub(expected)),
+            None => stream.first_after_connection(us),
+        };
+        if first > stream.next {
+            let was_full = head.lost_frames > stream.lost_frames;
+            let cause = match stream.next_jack {
+                None => stream.why_missing,
+                Some(_) if was_full => GapCause::Overload,
+                Some(_) => GapCause::Xrun,
+            };
+            let is_first = stream.next == STREAM_BEGINS;
+            if !is_first {
+                block.gap_before = Some(cause);
+                *self.lost.entry(cause).or_default() += first - stream.next;
+            }
+            self.meters.gap();
+        }
+        stream.lost_frames = head.lost_frames;
+        stream.is_freewheel = head.is_freewheel;
+        block.first = first;
+        block.connected = head.connected;
+        block.jack_frame = head.frame_time;
+        stream.next = block.end();
+        stream.next_jack = Some(head.frame_time.wrapping_add(block.frames() as u32));
+        stream.heard_us = now.mono_us;
+        if head.is_freewheel {
+            stream.placement.observe_freewheel(block.end(), now.mono_us);
+        } else {
+            stream.placement.observe(first, us);
+        }
+        self.take_in(Arc::new(block));
+    }
+
+    /// Gives a block, placed in the stream, to everyone.
+    fn take_in(&mut self, block: Arc<Block>) {
+        let hops = self.meters.measure(&block);
+        self.history.push(block.clone());
+        self.adopt_unfinished(&block);
+        let Some(stream) = &self.stream else { return };
+        for take in self.takes.values_mut() {
+            take.deliver(&block, stream, &self.tape);
+        }
+        for hop in hops {
+            for take in self.takes.values().filter(|take| take.wants(&hop)) {
+                self.tape.send(Op::Measured { id: take.id(), hop: hop.hop.clone() });
+            }
+        }
+        self.remove_ended();
+    }
+
+    /// Time went on: orders fall due, clocks step, a silent server lets takes end by the clock.
+    pub fn tick(&mut self, now: Now, quality: ClockQuality) {
+        let Some(stream) = &mut self.stream else { return };
+        if let Some(step) = stream.placement.look(now, quality) {
+            for take in self.takes.values_mut() {
+                let frame = take.frame_of(stream.next);
+                take.stepped(step.seconds);
+                let fact = Fact::ClockStepped { frame, seconds: step.seconds, quality };
+                self.tape.send(Op::Note { id: take.id(), fact });
+            }
+            self.tell(
+                now.wall,
+                format!("the clock was stepped by {:+.3} s: recordings keep their length", step.seconds),
+            );
+        }
+        self.end_by_clock(now);
+        self.start_due(now);
+    }
+
+    /// Whether a block beyond the present one is held back by the disk; in freewheel the engine waits then.
+    pub fn is_behind(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| self.tape.frames_behind(stream.next) > 2 * u64::from(stream.rate))
+    }
+
+    /// Whether the server runs as fast as it can.
+    pub fn is_freewheel(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.is_freewheel)
+    }
+
+    fn end_by_clock(&mut self, now: Now) {
+        let Some(stream) = &self.stream else { return };
+        let stuck_us = STUCK.as_micros() as u64;
+        if stream.is_freewheel || now.mono_us < stream.heard_us + stuck_us {
+            return;
+        }
+        let frame = stream.placement.frame_at_us(now.mono_us.saturating_sub(stuck_us));
+        for take in self.takes.values_mut() {
+            take.end_without_frames(frame, stream, &self.tape);
+        }
+        self.remove_ended();
+    }
+
+    fn remove_ended(&mut self) {
+        let ended: Vec<TakeId> = self.takes.values().filter(|take| take.has_ended()).map(RunningTake::id).collect();
+        for id in ended {
+            if let Some(take) = self.takes.remove(&id) {
+                self.keep_private(&take);
+            }
+            self.done.insert(id);
+        }
+    }
+
+    /// Remembers what was off the record, so that no later pre-roll reaches into it.
+    fn keep_private(&mut self, take: &RunningTake) {
+        for (index, frame) in take.private_until() {
+            if let Some(until) = self.private_until.get_mut(index) {
+                *until = (*until).max(frame);
+            }
+        }
+    }
+
+    fn tell(&mut self, at: Timestamp, text: String) {
+        tracing::info!("{text}");
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(Event { at, text });
+    }
+}
+
+impl Stream {
+    /// The stream frame of the first block after a connection: by the clock, never before what was already received.
+    fn first_after_connection(&mut self, us: u64) -> u64 {
+        if self.next == STREAM_BEGINS {
+            self.placement.restart(STREAM_BEGINS, us);
+            return STREAM_BEGINS;
+        }
+        let first = self.placement.frame_at_us(us).max(self.next);
+        self.placement.restart(first, us);
+        first
+    }
+}

@@ -1,0 +1,230 @@
+//! The engine's thread: empties the ring, asks the clock, answers. All decisions are [`Engine`]'s.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::Duration;
+
+use super::Engine;
+use super::messages::Message;
+use super::meters::{MeterFrame, MeterStatus, PlacedHop};
+use crate::capture::block::BlockPool;
+use crate::capture::jack::Shared as JackShared;
+use crate::capture::ring::Drain;
+use crate::capture::status::{ChannelStatus, ClockStatus, DiskStatus, JackStatus, LoadStatus, Running, Status};
+use crate::sys::clock::{self, Now};
+
+/// How often the ring is emptied: twenty meter frames a second, and a fortieth of what the ring holds.
+const WAKE: Duration = Duration::from_millis(50);
+/// While the server runs free the ring fills in no time.
+const WAKE_FREEWHEEL: Duration = Duration::from_micros(200);
+/// The most meter subscribers.
+const SUBSCRIBERS_MAX: usize = 64;
+/// Meters say "no data" when nothing was measured for this long.
+const NO_DATA_US: u64 = 200_000;
+
+/// The thread's state around the engine.
+pub struct EngineThread {
+    engine: Engine,
+    jack: Arc<JackShared>,
+    drain: Option<(Drain, i64)>,
+    pool: BlockPool,
+    subscribers: Vec<SyncSender<Arc<str>>>,
+    shown: u64,
+    shown_us: u64,
+    ring_fill_max: f32,
+}
+
+impl EngineThread {
+    /// Around an engine.
+    pub fn new(engine: Engine, jack: Arc<JackShared>) -> Self {
+        Self {
+            engine,
+            jack,
+            drain: None,
+            pool: BlockPool::default(),
+            subscribers: Vec::new(),
+            shown: 0,
+            shown_us: 0,
+            ring_fill_max: 0.0,
+        }
+    }
+
+    /// Runs until told to quit.
+    pub fn run(mut self, messages: &Receiver<Message>) {
+        let mut next_wake_us = clock::mono_us();
+        loop {
+            let now_us = clock::mono_us();
+            let wait = Duration::from_micros(next_wake_us.saturating_sub(now_us));
+            match messages.recv_timeout(wait) {
+                Ok(Message::Quit) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => self.hear(message),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.wake();
+                    let wake = if self.engine.is_freewheel() { WAKE_FREEWHEEL } else { WAKE };
+                    next_wake_us = clock::mono_us().max(next_wake_us) + wake.as_micros() as u64;
+                    self.jack.engine_beats.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        self.empty_ring();
+        let now = clock::now();
+        self.engine.tick(now, clock::quality(now.wall));
+        self.show_meters(now);
+    }
+
+    fn empty_ring(&mut self) {
+        let Some((drain, offset)) = &mut self.drain else { return };
+        self.ring_fill_max = self.ring_fill_max.max(drain.fill());
+        loop {
+            if self.engine.is_freewheel() && self.engine.is_behind() {
+                return; // The callback waits while the ring is full, and the server with it.
+            }
+            let Some(batch) = drain.next(&mut self.pool) else { return };
+            self.engine.batch(batch, *offset, clock::now());
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Connected { rate, channels, drain, jack_minus_mono_us } => {
+                let now = clock::now();
+                self.drain = Some((drain, jack_minus_mono_us));
+                self.engine.connected(rate, channels, now, clock::quality(now.wall));
+            }
+            Message::Disconnected => {
+                self.empty_ring();
+                self.drain = None;
+                self.engine.disconnected(clock::now());
+            }
+            Message::Ports(channels) => self.engine.ports(channels),
+            Message::Orders(orders) => {
+                self.empty_ring();
+                self.engine.set_orders(orders, clock::now());
+            }
+            Message::Adopt(unfinished) => self.engine.adopt(unfinished),
+            Message::Stop { id, mono_us, answer } => drop(answer.send(self.engine.stop(id, mono_us))),
+            Message::Edge { id, mono_us, edge, answer } => drop(answer.send(self.engine.edge(id, mono_us, edge))),
+            Message::Status(answer) => drop(answer.send(self.status())),
+            Message::Meters(subscriber) => {
+                if self.subscribers.len() < SUBSCRIBERS_MAX {
+                    self.subscribers.push(subscriber);
+                }
+            }
+            Message::Quit => {}
+        }
+    }
+
+    /// Sends the meter frames of what was measured since the last time; after a while of nothing, says that there is none.
+    fn show_meters(&mut self, now: Now) {
+        if self.subscribers.is_empty() {
+            self.shown = self.engine.meters.newest().map_or(0, |hop| hop.first + 1);
+            return;
+        }
+        let fresh: Vec<PlacedHop> = self.engine.meters.since(self.shown).cloned().collect();
+        for hop in &fresh {
+            self.shown = hop.first + 1;
+            self.shown_us = now.mono_us;
+            let frame = self.engine.meter_frame(Some(hop), now, &self.jack);
+            self.send(&frame);
+        }
+        if fresh.is_empty() && now.mono_us > self.shown_us + NO_DATA_US {
+            let frame = self.engine.meter_frame(None, now, &self.jack);
+            self.send(&frame);
+        }
+    }
+
+    fn send(&mut self, frame: &MeterFrame) {
+        let Ok(json) = serde_json::to_string(frame) else { return };
+        let line: Arc<str> = format!("{json}\n").into();
+        self.subscribers.retain(|subscriber| match subscriber.try_send(line.clone()) {
+            Ok(()) | Err(TrySendError::Full(_)) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+        });
+    }
+
+    fn status(&self) -> Status {
+        let mut status = self.engine.status(clock::now(), &self.jack);
+        status.load.ring_fill_max = self.ring_fill_max;
+        status
+    }
+}
+
+impl Engine {
+    fn meter_frame(&self, hop: Option<&PlacedHop>, now: Now, jack: &JackShared) -> MeterFrame {
+        let channels = self.stream.as_ref().map_or(&[][..], |stream| &stream.channels);
+        let connected = jack.connected();
+        let end = hop.map(|hop| hop.first + u64::from(hop.hop.frames));
+        MeterFrame {
+            at: end.zip(self.stream.as_ref()).map_or(now.wall, |(end, stream)| stream.placement.wall_at(end)),
+            status: match hop {
+                Some(_) => MeterStatus::Live,
+                None if self.meters.is_measuring() || self.stream.is_none() => MeterStatus::NoData,
+                None => MeterStatus::NotMeasured,
+            },
+            recording: self.takes.len(),
+            channels: self.meters.channels(channels, hop.map(|hop| &*hop.hop), |index| connected.contains(index)),
+        }
+    }
+
+    fn status(&self, now: Now, jack: &JackShared) -> Status {
+        let tape = self.tape.shared.status();
+        let stream = self.stream.as_ref();
+        let connected = jack.connected();
+        let channels = stream.map_or(&[][..], |stream| &stream.channels).iter().enumerate();
+        let rate = stream.map_or(0, |stream| stream.rate);
+        let all_channels = u64::from(rate) * 3 * stream.map_or(0, |stream| stream.channels.len() as u64);
+        let writing = Some(self.tape.shared.bytes_per_second.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0);
+        let per_hour = writing.unwrap_or(all_channels) as f64 * 3_600.0;
+        Status {
+            at: now.wall,
+            version: env!("CARGO_PKG_VERSION").into(),
+            jack: JackStatus {
+                is_connected: stream.is_some_and(|stream| stream.is_connected),
+                is_freewheel: self.is_freewheel(),
+                sample_rate: rate,
+            },
+            channels: channels
+                .map(|(index, c)| ChannelStatus { channel: c.clone(), is_connected: connected.contains(index) })
+                .collect(),
+            recording: self.takes.values().map(|take| running(take, &tape.starved)).collect(),
+            disk: DiskStatus {
+                free_bytes: tape.free_bytes,
+                hours_left: (per_hour > 0.0).then(|| tape.free_bytes as f64 / per_hour),
+                behind_seconds: stream.map_or(0.0, |s| self.tape.frames_behind(s.next) as f64 / f64::from(s.rate)),
+                sync_ms: tape.sync_ms,
+                last_error: tape.last_error,
+            },
+            clock: ClockStatus {
+                quality: clock::quality(now.wall),
+                card_ppm: stream.and_then(|stream| stream.placement.card_ppm()),
+            },
+            load: LoadStatus {
+                callback_p50_us: jack.load.percentile_us(0.5),
+                callback_p999_us: jack.load.percentile_us(0.999),
+                ring_fill_max: 0.0,
+                pre_roll_bytes: self.history.bytes(),
+                xruns: jack.xruns.load(Ordering::Relaxed),
+            },
+            lost_frames: self.lost.iter().map(|(cause, &frames)| (cause.describe().to_owned(), frames)).collect(),
+            events: self.events.iter().cloned().collect(),
+        }
+    }
+}
+
+fn running(
+    take: &super::RunningTake,
+    starved: &std::collections::BTreeMap<crate::domain::TakeId, crate::domain::GapCause>,
+) -> Running {
+    Running {
+        id: take.id(),
+        title: take.order.title.clone(),
+        frames: take.frames(),
+        is_paused: take.is_paused(),
+        starved: starved.get(&take.id()).map(|cause| cause.describe().to_owned()),
+    }
+}

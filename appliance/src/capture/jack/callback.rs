@@ -1,0 +1,85 @@
+//! The realtime callback: copies the port buffers into the ring, with JACK's frame time.
+//!
+//! Nothing here allocates, locks, logs or makes a system call. Overruns are counted, never hidden.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jack::{AudioIn, Client, ClientStatus, Control, NotificationHandler, Port, PortId, ProcessHandler, ProcessScope};
+
+use super::Shared;
+use crate::capture::ring::{Feeder, Period};
+use crate::sys::clock;
+
+/// In freewheel the callback waits for room; after this long it gives up, so that a dead engine does not hang the server.
+const FREEWHEEL_WAIT_US: u64 = 10_000_000;
+
+/// What JACK calls each period.
+pub struct Callback {
+    pub(super) feeder: Feeder,
+    pub(super) ports: Vec<Port<AudioIn>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl ProcessHandler for Callback {
+    /// Real-time safe, but in freewheel, where there is no real time: there it waits for room.
+    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        let began_ns = clock::mono_ns();
+        let frames = scope.n_frames();
+        let is_freewheel = self.shared.is_freewheel.load(Ordering::Relaxed);
+        let usecs = scope.cycle_times().map_or(began_ns / 1_000, |times| times.current_usecs);
+        if is_freewheel {
+            self.wait_for_room(frames as usize);
+        }
+        let period = Period {
+            frame_time: scope.last_frame_time(),
+            usecs,
+            frames,
+            connected: self.shared.connected(),
+            lost_frames: 0,
+            is_freewheel,
+        };
+        let ports = &self.ports;
+        self.feeder.push(period, |channel| ports[channel].as_slice(scope));
+        self.shared.load.count(clock::mono_ns() - began_ns);
+        Control::Continue
+    }
+}
+
+impl Callback {
+    fn wait_for_room(&self, frames: usize) {
+        let give_up_us = clock::mono_us() + FREEWHEEL_WAIT_US;
+        while !self.feeder.has_room(frames) && clock::mono_us() < give_up_us {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// What JACK tells between periods, on a thread of its own.
+pub struct Notices {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl NotificationHandler for Notices {
+    // SAFETY: only an atomic is set, as a signal handler may.
+    unsafe fn shutdown(&mut self, _: ClientStatus, _: &str) {
+        self.shared.is_down.store(true, Ordering::SeqCst);
+    }
+
+    fn freewheel(&mut self, _: &Client, is_enabled: bool) {
+        self.shared.is_freewheel.store(is_enabled, Ordering::SeqCst);
+    }
+
+    fn port_registration(&mut self, _: &Client, _: PortId, _: bool) {
+        self.shared.has_changed.store(true, Ordering::SeqCst);
+    }
+
+    fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, _: bool) {
+        self.shared.has_changed.store(true, Ordering::SeqCst);
+    }
+
+    fn xrun(&mut self, _: &Client) -> Control {
+        self.shared.xruns.fetch_add(1, Ordering::Relaxed);
+        Control::Continue
+    }
+}

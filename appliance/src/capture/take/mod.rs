@@ -1,0 +1,13 @@
+//! Takes on disk: their log, their folder, and what can be done with them without a recorder.
+//!
+//! Lives here: `takes/<id>/{take.jsonl, 0001.wav, …}` read, proven, made whole and exported. The writing side is
+//! [`super::tape`]; both share [`log`]. Nothing here needs JACK or a running capture.
+
+pub mod export;
+pub mod folder;
+pub mod log;
+pub mod recover;
+pub mod timeline;
+pub mod verify;
+
+pub use folder::{DataDir, Loaded, TakeFolder};
