@@ -117,7 +117,10 @@ mod tests {
         assert_eq!(table.to_bytes().len(), 4 * POINT_BYTES);
         let last = table.points.last().map_or(0, |point| point.first_sample);
         assert!(last > 1000 * 8000 / 2, "the last point is {last}");
-        assert!(table.points.windows(2).all(|pair| pair[0].first_sample < pair[1].first_sample));
+        for (index, point) in table.points.iter().enumerate() {
+            let wanted = index as u64 * table.interval;
+            assert!((point.first_sample..point.first_sample + 4096).contains(&wanted), "{index}: {point:?}");
+        }
     }
 
     #[test]

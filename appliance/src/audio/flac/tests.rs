@@ -276,16 +276,17 @@ fn uneven_channels_are_an_error_and_leave_the_file_sound() {
 }
 
 #[test]
-fn a_full_disk_is_reported_and_nothing_is_patched_after() {
-    let mut writer = FlacWriter::open(SmallDisk(Cursor::new(Vec::new())), spec(24), &info(48_000, 1)).unwrap();
+fn after_a_full_disk_nothing_is_claimed_even_when_room_comes_back() {
+    let disk = FullOnce { file: Cursor::new(Vec::new()), full_at: 150_000, was_full: false };
+    let mut writer = FlacWriter::open(disk, spec(24), &info(48_000, 1)).unwrap();
     let audio = noise(1, BLOCK * 20);
 
     assert!(matches!(writer.write(&[&audio]), Err(AudioError::Io(_))));
-    assert!(writer.write(&[&audio]).is_err());
-    assert!(writer.finish(&[], &Loudness::default()).is_err());
-    let file = writer.into_inner().0.into_inner();
-    assert_eq!(file[21] & 0x0F, 0);
-    assert!(!decode(&file, 24).samples.is_empty());
+    assert!(matches!(writer.write(&[&audio]), Err(AudioError::Format(_))));
+    assert!(matches!(writer.finish(&[], &Loudness::default()), Err(AudioError::Format(_))));
+    let file = writer.into_inner().file.into_inner();
+    assert_eq!(decode(&file, 24).total, None);
+    assert_eq!(decode(&file, 24).samples, expected(&[audio], 24)[..BLOCK * 6]);
 }
 
 #[test]
@@ -374,16 +375,24 @@ fn held<W: Write + Seek>(writer: &FlacWriter<W>) -> usize {
     buffers + writer.seek.to_bytes().len()
 }
 
-/// Takes 150 kB and then no more.
-struct SmallDisk(Cursor<Vec<u8>>);
+/// A disk that refuses once, when `full_at` bytes are on it; then someone makes room.
+struct FullOnce {
+    file: Cursor<Vec<u8>>,
+    full_at: u64,
+    was_full: bool,
+}
 
-impl Write for SmallDisk {
+impl Write for FullOnce {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = 150_000usize.saturating_sub(self.0.position() as usize);
-        if room == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
+        let room = self.full_at.saturating_sub(self.file.position()) as usize;
+        if self.was_full || room >= bytes.len() {
+            return self.file.write(bytes);
         }
-        self.0.write(&bytes[..bytes.len().min(room)])
+        if room > 0 {
+            return self.file.write(&bytes[..room]);
+        }
+        self.was_full = true;
+        Err(io::ErrorKind::StorageFull.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -391,9 +400,9 @@ impl Write for SmallDisk {
     }
 }
 
-impl Seek for SmallDisk {
+impl Seek for FullOnce {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
+        self.file.seek(to)
     }
 }
 

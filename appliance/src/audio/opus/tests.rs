@@ -258,12 +258,14 @@ fn nothing_can_follow_the_end() {
 }
 
 #[test]
-fn a_full_disk_is_reported() {
-    let mut writer = OpusWriter::open(SmallDisk(1_000), OpusSpec::default(), &info(48_000, 1)).unwrap();
+fn after_a_full_disk_nothing_follows_even_when_room_comes_back() {
+    let disk = FullOnce { room: 1_000, was_full: false };
+    let mut writer = OpusWriter::open(disk, OpusSpec::default(), &info(48_000, 1)).unwrap();
     let audio = &tones(48_000, 1, 48_000 * 3)[0];
 
     assert!(matches!(writer.write(&[audio]), Err(AudioError::Io(_))));
-    assert!(writer.finish(&[], &Loudness::default()).is_err());
+    assert!(matches!(writer.write(&[audio]), Err(AudioError::Format(_))));
+    assert!(matches!(writer.finish(&[], &Loudness::default()), Err(AudioError::Format(_))));
 }
 
 #[test]
@@ -296,16 +298,23 @@ proptest! {
     }
 }
 
-/// Takes so many bytes and then no more.
-struct SmallDisk(usize);
+/// A disk that refuses once, when `room` bytes are written; then someone makes room.
+struct FullOnce {
+    room: usize,
+    was_full: bool,
+}
 
-impl Write for SmallDisk {
+impl Write for FullOnce {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0 == 0 {
+        if self.was_full {
+            return Ok(bytes.len());
+        }
+        if self.room == 0 {
+            self.was_full = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let count = bytes.len().min(self.0);
-        self.0 -= count;
+        let count = bytes.len().min(self.room);
+        self.room -= count;
         Ok(count)
     }
 
