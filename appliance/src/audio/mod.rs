@@ -9,6 +9,7 @@ pub mod flac;
 pub mod opus;
 pub mod pairs;
 pub mod pcm;
+pub mod resample;
 pub mod speech;
 pub mod wav;
 

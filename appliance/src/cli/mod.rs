@@ -62,7 +62,10 @@ impl DataArgument {
 
 /// Runs the command named by the process arguments and returns its exit code.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let is_service = matches!(cli.command, Command::Capture(_));
     log_to_stderr(if is_service { "info" } else { "warn" });
     let result = match cli.command {
@@ -85,6 +88,19 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Help is help; a wrong word is one sentence.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    // Some messages list what is missing on the lines that follow.
+    let rest: Vec<&str> = text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    eprintln!("rakkr: {first}{}{} (see --help)", if rest.is_empty() { "" } else { " " }, rest.join(", "));
+    ExitCode::from(2)
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -105,7 +121,8 @@ fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RAKKR_LOG").unwrap_or_else(|_| default.into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RAKKR_LOG")
+        .unwrap_or_else(|_| format!("{default},jack=warn").into());
     // Under a service manager the journal has its own times.
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
     if std::env::var_os("JOURNAL_STREAM").is_some() {

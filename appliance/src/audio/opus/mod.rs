@@ -1,23 +1,19 @@
 //! Ogg Opus files: small, for listening and for upload, and the hardest to break with a power cut.
 //!
-//! Lives here: planar `f32` to a 48 kHz-family rate, and the order of things. The parts: `pages` (packets, granule
-//! positions, Ogg pages), `resample` (other rates to 48 kHz). The codec is libopus by the `opus` crate. Does not live
-//! here: decoding, chapters (Ogg tags stand in front of the audio and cannot be patched later). Memory is constant.
+//! Lives here: planar `f32` to a 48 kHz-family rate, and the order of things; `pages` has packets, granule positions and
+//! Ogg pages. The codec is libopus by the `opus` crate. Does not live here: decoding, chapters (Ogg tags stand in front of the audio and cannot be patched later). Memory is constant.
 
 mod pages;
-mod resample;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
 
 use self::pages::Pages;
-use self::resample::Resampler;
 use super::flac::frames_of;
 use super::{AudioError, Encoder, FileInfo, Loudness, Marker};
+use crate::audio::resample::{RATE as OPUS_RATE, Resampler};
 
-/// The rate in which Opus counts, whatever the input is.
-const OPUS_RATE: u32 = 48_000;
 /// Channel counts are one byte in OpusHead, and 255 means "no stream" in its mapping.
 const CHANNELS_MAX: usize = 255;
 /// Frames that pass through at a time, so that a huge block needs no huge copy.

@@ -1,4 +1,4 @@
-//! Any rate to 48 kHz for the Opus coder, progressively and without moving the audio in time.
+//! Any rate to 48 kHz, progressively and without moving the audio in time.
 //!
 //! Lives here: `rubato`'s synchronous FFT resampler fed in whole chunks, its delay dropped at the front, its tail drawn
 //! out at the end. Does not live here: what length the result shall have; the caller says it. Audio is interleaved.
@@ -6,14 +6,16 @@
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-use super::OPUS_RATE;
-use crate::audio::AudioError;
+use super::AudioError;
+
+/// Frames per second of what comes out: the rate of the Opus coder, and of most rooms.
+pub(crate) const RATE: u32 = 48_000;
 
 /// 25 ms: long enough for a filter that is flat to 20 kHz at 44.1 kHz.
 const CHUNKS_PER_SECOND: u32 = 40;
 
 /// Converts to 48 kHz with constant memory.
-pub(super) struct Resampler {
+pub(crate) struct Resampler {
     fft: Fft<f32>,
     channels: usize,
     /// One chunk of input; the first `filled` values are audio.
@@ -28,10 +30,10 @@ pub(super) struct Resampler {
 
 impl Resampler {
     /// Errors: `Unsupported` if the library refuses the rate.
-    pub(super) fn new(rate: u32, channels: usize) -> Result<Self, AudioError> {
+    pub(crate) fn new(rate: u32, channels: usize) -> Result<Self, AudioError> {
         let chunk = (rate / CHUNKS_PER_SECOND) as usize;
         let window = WindowFunction::BlackmanHarris2;
-        let fft = Fft::new_custom(rate as usize, OPUS_RATE as usize, chunk, 1, channels, window, FixedSync::Both)
+        let fft = Fft::new_custom(rate as usize, RATE as usize, chunk, 1, channels, window, FixedSync::Both)
             .map_err(|error| AudioError::Unsupported(format!("cannot convert {rate} Hz to 48 kHz: {error}")))?;
         let input = vec![0.0; fft.input_frames_next() * channels];
         let output = vec![0.0; fft.output_frames_next() * channels];
@@ -40,7 +42,7 @@ impl Resampler {
     }
 
     /// Takes interleaved audio, any number of frames, and hands out what is ready.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         audio: &[f32],
         mut to: impl FnMut(&[f32]) -> Result<(), AudioError>,
@@ -60,7 +62,7 @@ impl Resampler {
     }
 
     /// Hands out the rest, so that `length` frames have been given in all.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         length: u64,
         mut to: impl FnMut(&[f32]) -> Result<(), AudioError>,
@@ -96,4 +98,24 @@ impl Resampler {
 
 fn from_library(error: impl std::fmt::Display) -> AudioError {
     AudioError::Format(format!("resampler: {error}"))
+}
+
+/// All of one channel at 48 kHz: for sounds that are short and whole in memory.
+///
+/// # Errors
+/// The rate cannot be converted.
+pub fn whole_at_48k(samples: &[f32], rate: u32) -> Result<Vec<f32>, AudioError> {
+    if rate == RATE {
+        return Ok(samples.to_vec());
+    }
+    let length = samples.len() as u64 * u64::from(RATE) / u64::from(rate.max(1));
+    let mut out = Vec::new();
+    let mut resampler = Resampler::new(rate, 1)?;
+    let mut take = |audio: &[f32]| {
+        out.extend_from_slice(audio);
+        Ok(())
+    };
+    resampler.push(samples, &mut take)?;
+    resampler.finish(length, &mut take)?;
+    Ok(out)
 }
