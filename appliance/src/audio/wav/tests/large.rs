@@ -49,7 +49,7 @@ fn a_finished_rf64_file_is_exactly_true() {
         let file = writer.into_inner().into_inner();
 
         assert_eq!((&file[..4], word(&file, 4), word(&file, data_at - 4)), (&b"RF64"[..], u32::MAX, u32::MAX));
-        assert_eq!((&file[12..16], word(&file, 16)), (&b"ds64"[..], 40));
+        assert_eq!((&file[12..16], word(&file, 16)), (&b"ds64"[..], 28));
         assert_eq!(long_word(&file, 20), file.len() as u64 - 8);
         assert_eq!((long_word(&file, 28), long_word(&file, 36), word(&file, 44)), (data_len, 30_001, 0));
         let (about, audio) = read_all(Cursor::new(file));
