@@ -6,7 +6,7 @@
 
 use super::super::AudioError;
 use super::header::{DS64_AT, DS64_LEN, Layout, Place, parse_fmt};
-use super::{CHUNK_LIMIT, OPEN_SIZE, bext};
+use super::{CHUNK_LIMIT, OPEN_SIZE, WavSpec, bext};
 use std::io::{Read, Seek, SeekFrom};
 
 /// Most chunks looked at; files have about ten.
@@ -92,19 +92,24 @@ pub(super) fn scan<R: Read + Seek>(r: &mut R) -> Result<Scan, AudioError> {
     }
     let spec = spec.ok_or_else(|| AudioError::Format("no fmt chunk before the end or the open audio".into()))?;
     let data = data.ok_or_else(|| AudioError::Format(format!("no data chunk in {file_len} bytes")))?;
+    let layout = lay_out(spec, &chunks, data.at, is_rf64);
+    Ok(Scan { layout, frames: data.present() / spec.align(), is_open: data.is_unfinished(), file_len, chunks })
+}
+
+/// Where the things stand that can be patched; what is cut or too small cannot.
+fn lay_out(spec: WavSpec, chunks: &[Chunk], data_at: u64, is_rf64: bool) -> Layout {
     let find = |id: &[u8; 4]| chunks.iter().find(|chunk| &chunk.id == id).map(|chunk| chunk.place);
     let first = chunks.first().filter(|chunk| chunk.place.at == DS64_AT + 8 && chunk.place.len >= DS64_LEN);
-    let layout = Layout {
+    Layout {
         spec,
         has_ds64_room: first.is_some_and(|chunk| &chunk.id == b"ds64" || !is_rf64 && &chunk.id == b"JUNK"),
         bext: find(b"bext").filter(|place| place.len >= bext::FIXED as u64),
         ixml: find(b"iXML"),
         fact: find(b"fact").filter(|place| place.len >= 4),
-        data_at: data.at,
+        data_at,
         is_rf64,
         has_tail: true,
-    };
-    Ok(Scan { layout, frames: data.present() / spec.align(), is_open: data.is_unfinished(), file_len, chunks })
+    }
 }
 
 /// The audio as the sizes have it.

@@ -1,7 +1,7 @@
 //! What stands before the audio: the chunks of a file that begins, and where the ones patched later are.
 //!
 //! Lives here: `RIFF`, `JUNK`/`ds64`, `fmt `, `fact`, the order and padding of all. Does not live here: what is inside
-//! `bext` and iXML, and when sizes are patched. Order: `JUNK` (room for ds64), `fmt `, `bext`, `iXML`, `fact` if float,
+//! `bext` and iXML, and when sizes are patched. Order: `JUNK` (room for ds64), `fmt `, `bext`, `iXML`, `fact` unless classic,
 //! `PAD ` up to the audio, which begins at a multiple of 4096 so that a page of the disk holds whole samples of it.
 
 use super::super::{AudioError, FileInfo};
@@ -10,10 +10,9 @@ use super::{OPEN_SIZE, SampleFormat, WavSpec, bext, ixml};
 
 /// Where the chunk stands that becomes ds64: always first, so that it shares the disk's sector with the file's id.
 pub(super) const DS64_AT: u64 = 12;
-/// Payload of a ds64 without table: RIFF size, data size, sample count (u64 each), table length (u32).
+/// Payload of a ds64 without table: RIFF size, data size, sample count (u64 each), table length (u32). No room for table
+/// entries is kept: only the audio grows past 32 bits, and `flac --keep-foreign-metadata` refuses a ds64 with more.
 pub(super) const DS64_LEN: u64 = 28;
-/// `JUNK` also keeps one table entry of twelve bytes, as libbw64 does.
-const JUNK_LEN: usize = 28 + 12;
 /// The audio begins at a multiple of this.
 pub(super) const DATA_ALIGN: usize = 4096;
 /// Bytes kept free in iXML for sync points that come at the end.
@@ -76,7 +75,7 @@ pub(super) fn broadcast(spec: WavSpec, info: &FileInfo) -> Result<Opening, Audio
         )));
     }
     let mut bytes = riff();
-    push_chunk(&mut bytes, b"JUNK", &[0; JUNK_LEN]);
+    push_chunk(&mut bytes, b"JUNK", &[0; DS64_LEN as usize]);
     push_chunk(&mut bytes, b"fmt ", &fmt(&spec));
     let bext = push(&mut bytes, b"bext", &bext::build(info, &spec));
     let document = ixml::build(info, &spec);
@@ -84,7 +83,8 @@ pub(super) fn broadcast(spec: WavSpec, info: &FileInfo) -> Result<Opening, Audio
     let len = (padded.len() + SYNC_ROOM).next_multiple_of(2);
     padded.resize(len, b' ');
     let ixml = push(&mut bytes, b"iXML", &padded);
-    let fact = (spec.format == SampleFormat::Float32).then(|| push(&mut bytes, b"fact", &OPEN_SIZE.to_le_bytes()));
+    // Zero is "not known": readers then count the audio, while ffprobe believes any other number when it shows a length.
+    let fact = (!is_classic(&spec)).then(|| push(&mut bytes, b"fact", &[0; 4]));
     // The pad chunk's header and that of the audio take eight bytes each.
     let pad = (bytes.len() + 16).next_multiple_of(DATA_ALIGN) - (bytes.len() + 16);
     push_chunk(&mut bytes, b"PAD ", &vec![0; pad]);
@@ -147,23 +147,30 @@ fn push_data(bytes: &mut Vec<u8>) -> u64 {
     bytes.len() as u64
 }
 
-/// `fmt `: WAVE_FORMAT_EXTENSIBLE where more than 16 bits or two channels ask for it (flac warns otherwise). The channel
-/// mask is 0: microphones are not loudspeakers.
+/// `fmt ` as the judges read it without a warning: 16-bit mono and stereo classic; other integers
+/// WAVE_FORMAT_EXTENSIBLE (flac warns otherwise), with channel mask 0, since microphones are not loudspeakers; float as
+/// its own format tag with an empty extension (sox warns about float in WAVE_FORMAT_EXTENSIBLE).
 fn fmt(spec: &WavSpec) -> Vec<u8> {
-    let tag = match spec.format {
-        SampleFormat::Pcm16 | SampleFormat::Pcm24 => TAG_PCM,
-        SampleFormat::Float32 => TAG_FLOAT,
-    };
-    if spec.format.bits() <= 16 && spec.channels <= 2 {
-        return fmt_classic(spec, tag);
+    if spec.format == SampleFormat::Float32 {
+        let mut out = fmt_classic(spec, TAG_FLOAT);
+        out.extend_from_slice(&0u16.to_le_bytes());
+        return out;
+    }
+    if is_classic(spec) {
+        return fmt_classic(spec, TAG_PCM);
     }
     let mut out = fmt_classic(spec, TAG_EXTENSIBLE);
     out.extend_from_slice(&22u16.to_le_bytes());
     out.extend_from_slice(&spec.format.bits().to_le_bytes());
     out.extend_from_slice(&0u32.to_le_bytes());
-    out.extend_from_slice(&tag.to_le_bytes());
+    out.extend_from_slice(&TAG_PCM.to_le_bytes());
     out.extend_from_slice(&GUID_TAIL);
     out
+}
+
+/// What a WAV file of 1991 could say.
+fn is_classic(spec: &WavSpec) -> bool {
+    spec.format == SampleFormat::Pcm16 && spec.channels <= 2
 }
 
 fn fmt_classic(spec: &WavSpec, tag: u16) -> Vec<u8> {

@@ -89,7 +89,7 @@ fn fill<W: Write + Seek>(w: &mut W, from: u64, to: u64) -> Result<(), AudioError
     Ok(())
 }
 
-/// Loudness, sync points and the frame count of float files.
+/// Loudness, sync points and the frame count of `fact`.
 fn patch_header<W: Write + Seek>(
     w: &mut W,
     layout: &Layout,
@@ -136,7 +136,7 @@ pub(super) fn become_rf64<W: Write + Seek>(
     Ok(())
 }
 
-/// Writes the sizes into the first chunk; its id, its length and the room for a table stay as they are.
+/// Writes the sizes into the first chunk; its id and its length stay as they are.
 pub(super) fn write_ds64<W: Write + Seek>(
     w: &mut W,
     layout: &Layout,

@@ -20,6 +20,7 @@ fn chunks_come_in_the_order_readers_expect_and_all_are_even() {
     assert_eq!(&file[..4], b"RIFF");
     assert_eq!(word(&file, 4) as usize, file.len() - 8);
     assert_eq!(word(chunk(&file, "fact"), 0), 7);
+    assert_eq!(word(chunk(&finished_file(STEREO_24, 9, &[]), "fact"), 0), 9);
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn an_odd_chunk_is_padded() {
 }
 
 #[test]
-fn more_than_16_bits_or_two_channels_are_extensible() {
+fn integers_of_more_than_16_bits_or_two_channels_are_extensible() {
     let file = finished_file(STEREO_24, 1, &[]);
     let fmt = chunk(&file, "fmt ");
     let golden = [
@@ -56,7 +57,8 @@ fn more_than_16_bits_or_two_channels_are_extensible() {
     assert_eq!(fmt, golden.concat());
 
     let file = finished_file(spec(3, SampleFormat::Float32), 1, &[]);
-    assert_eq!(chunk(&file, "fmt ")[24..26], [3, 0]);
+    let golden = [3, 0, 3, 0, 0x80, 0xBB, 0, 0, 0, 0xCA, 8, 0, 12, 0, 32, 0, 0, 0];
+    assert_eq!(chunk(&file, "fmt "), golden);
     let file = finished_file(spec(2, SampleFormat::Pcm16), 1, &[]);
     assert_eq!(chunk(&file, "fmt ").len(), 16);
     let file = finished_file(spec(3, SampleFormat::Pcm16), 1, &[]);

@@ -10,6 +10,8 @@ fn an_open_header_claims_too_much() {
     assert_eq!(word(&file, 4), u32::MAX);
     assert_eq!(&file[data_at - 8..data_at - 4], b"data");
     assert_eq!(word(&file, data_at - 4), u32::MAX);
+    let fact = file.windows(4).position(|id| id == b"fact").unwrap();
+    assert_eq!(word(&file, fact + 8), 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn crossing_the_limit_makes_the_file_rf64_at_every_moment_readable() {
     }
     let journal = writer.into_inner();
 
-    let mut flips = 0;
+    let mut claims = std::collections::BTreeSet::new();
     for count in 1..=journal.writes.len() {
         let file = journal.after(count);
         let extent = data_extent(&mut file.clone()).unwrap();
@@ -27,13 +27,14 @@ fn crossing_the_limit_makes_the_file_rf64_at_every_moment_readable() {
         assert_eq!(extent.frames * 6, present, "after write {count}");
         assert!(extent.is_open);
         if file.get_ref().starts_with(b"RF64") {
-            flips += 1;
             let claim = long_word(file.get_ref(), 28);
             assert!(claim > present && claim <= present + STEP + 6000, "{claim} for {present}");
             assert_eq!(long_word(file.get_ref(), 36), claim / 6);
+            claims.insert(claim);
         }
     }
-    assert!(flips > 10);
+    // 115 kB past the limit in steps of 30 kB: the header is not touched at every write.
+    assert!((3..=5).contains(&claims.len()), "{claims:?}");
     assert_eq!(read_all(journal.after(journal.writes.len())).1, audio);
 }
 
@@ -49,7 +50,7 @@ fn a_finished_rf64_file_is_exactly_true() {
         let file = writer.into_inner().into_inner();
 
         assert_eq!((&file[..4], word(&file, 4), word(&file, data_at - 4)), (&b"RF64"[..], u32::MAX, u32::MAX));
-        assert_eq!((&file[12..16], word(&file, 16)), (&b"ds64"[..], 40));
+        assert_eq!((&file[12..16], word(&file, 16)), (&b"ds64"[..], 28));
         assert_eq!(long_word(&file, 20), file.len() as u64 - 8);
         assert_eq!((long_word(&file, 28), long_word(&file, 36), word(&file, 44)), (data_len, 30_001, 0));
         let (about, audio) = read_all(Cursor::new(file));

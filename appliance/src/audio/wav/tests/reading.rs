@@ -96,6 +96,16 @@ fn bytes_behind_the_files_own_end_are_not_its_chunks() {
 }
 
 #[test]
+fn a_chunk_cut_by_the_end_of_the_file_is_read_as_far_as_it_goes() {
+    for size in [500, u32::MAX] {
+        let text = b"<TRACK><NAME>Altar</NAME></TRACK>...";
+        let chunks = [chunk(b"fmt ", FMT_MONO_16), chunk(b"data", AUDIO), sized(b"iXML", size, text)];
+        let about = assert_two_frames(riff(b"RIFF", Some(u32::MAX), &chunks), true);
+        assert_eq!(about.track_names, ["Altar"]);
+    }
+}
+
+#[test]
 fn rf64_and_bw64_sizes_come_from_ds64() {
     for id in [b"RF64", b"BW64"] {
         let chunks = [
