@@ -1,0 +1,7 @@
+//! The end-to-end tier: each test is a sentence a customer would say, on a real JACK server. Run it with
+//! `cargo nextest run -p rakkr --test e2e -j 2` as root; with `cargo test` it runs one server at a time.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod harness_proof;
