@@ -4,13 +4,14 @@
 use crate::harness::*;
 use proptest::prelude::*;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 #[test]
 fn a_minimal_recorder_gets_every_frame_of_the_feed() {
-    let (take, folder) = recorded(4, ms(1000));
+    let (take, folder, xruns) = recorded(4, ms(1000));
     let report = Report::of_take(folder.path(), &take);
-    assert!(take.gaps.is_empty(), "the machine was too busy to record: {:?}", take.gaps);
+    assert!(take.gaps.is_empty(), "{xruns} xruns, the machine was too busy: {:?}", take.gaps);
     assert!(take.frames >= ms(900));
     report.assert_exact(take.frames);
 }
@@ -76,9 +77,25 @@ fn a_server_comes_back_under_its_name_and_the_feed_plays_on() {
 #[test]
 fn hogs_leave_the_feed_exact_or_the_gap_is_seen() {
     let hogs = Hogs::start(6);
-    let (take, folder) = recorded(8, ms(2000));
+    let (take, folder, _) = recorded(8, ms(2000));
     drop(hogs);
     Report::of_take(folder.path(), &take).assert_declared(&take, 0);
+}
+
+#[test]
+fn a_client_that_hangs_loses_frames_and_must_say_so() {
+    let server = JackServer::start(Options::default());
+    let feed = Feed::tags(&server, 2);
+    let recorder = Recorder::start(&server, 2, ms(10_000));
+    feed.play(ms(200));
+    recorder.hang(Duration::from_millis(700));
+    feed.play(ms(1000));
+    let folder = tempdir().unwrap();
+    let take = recorder.finish(folder.path());
+    assert!(!take.gaps.is_empty());
+    let report = Report::of_take(folder.path(), &take);
+    report.assert_declared(&take, 0);
+    assert_fails("not declared", || report.assert_declared(&Take { gaps: vec![], ..take.clone() }, 0));
 }
 
 #[test]
@@ -201,13 +218,13 @@ const CONTRACT: &str = r#"{"id":"x","title":"t","state":"ready","started_at":"20
     "gaps":[{"first_frame":1,"frames":2,"cause":"port_disconnected","channels":[1]}],"marks":[{"frame":1,"label":"m"}],
     "pauses":[{"first_frame":1,"frames":2}]}"#;
 
-fn recorded(channels: u32, frames: u64) -> (Take, TempDir) {
+fn recorded(channels: u32, frames: u64) -> (Take, TempDir, u32) {
     let server = JackServer::start(Options::default());
     let feed = Feed::tags(&server, channels);
     let recorder = Recorder::start(&server, channels, frames * 4 + ms(5000));
     feed.play(frames);
     let folder = tempdir().unwrap();
-    (recorder.finish(folder.path()), folder)
+    (recorder.finish(folder.path()), folder, feed.xruns())
 }
 
 fn tags_of(channel: u32, frames: std::ops::Range<u32>) -> Vec<f32> {

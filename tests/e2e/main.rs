@@ -4,4 +4,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod crashes;
+mod exports;
+mod faults;
 mod harness_proof;
+mod meters;
+mod misuse;
+mod privacy;
+mod takes;

@@ -1,6 +1,7 @@
 //! The product as its users meet it: the `rakkr` program, its exit codes, its files.
 
 use super::checker::Report;
+use super::clock::FakeClock;
 use super::server::{JackServer, command};
 use super::take::Take;
 use super::wait::{LIMIT, until};
@@ -60,6 +61,7 @@ impl Appliance {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
             child.wait().ok();
+            FakeClock::sweep(child.id());
         }
     }
 
@@ -111,6 +113,25 @@ impl Appliance {
         let target = file.to_str().expect("temp folders are plain text");
         self.run(&[&["export", id, "-o", target], words].concat()).ok();
         file
+    }
+
+    /// Asks `rakkr verify` about a take.
+    pub fn verify(&self, id: &str) -> Outcome {
+        self.verify_path(&self.folder_of(id))
+    }
+
+    /// Asks `rakkr verify` about a file or folder.
+    pub fn verify_path(&self, path: &Path) -> Outcome {
+        let words = ["60", env!("CARGO_BIN_EXE_rakkr"), "verify"];
+        run(command("timeout", &self.server).args(words).arg(path))
+    }
+
+    /// The ids of all takes, in the order in which they are listed.
+    pub fn list(&self) -> Vec<String> {
+        let outcome = self.run(&["take", "list", "--json"]).ok();
+        let list: Value = serde_json::from_str(&outcome.stdout).expect("take list --json");
+        let items = list["items"].as_array().expect("items");
+        items.iter().filter_map(|item| item["id"].as_str().map(String::from)).collect()
     }
 
     /// The folder of a take's files.

@@ -45,6 +45,13 @@ impl FakeClock {
         pairs.map(|(key, value)| (key.to_string(), value.to_string())).to_vec()
     }
 
+    /// Removes what libfaketime leaves behind of a process that was killed.
+    pub fn sweep(process: u32) {
+        for name in ["faketime_shm_", "sem.faketime_sem_"] {
+            std::fs::remove_file(format!("/dev/shm/{name}{process}")).ok();
+        }
+    }
+
     fn file(&self) -> PathBuf {
         self.folder.path().join("clock")
     }

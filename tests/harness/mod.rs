@@ -22,7 +22,7 @@ mod tracer;
 mod wait;
 mod wav;
 
-pub use appliance::{Appliance, Outcome, judge, run};
+pub use appliance::{Outcome, judge, run};
 pub use checker::Report;
 pub use clock::FakeClock;
 pub use disk::SmallDisk;
@@ -33,8 +33,7 @@ pub use room::{Plan, Room};
 pub use server::{JackServer, Options, command};
 pub use tags::{distance, source_of, tag};
 pub use take::{Gap, Segment, Take};
-pub use tracer::{Run, Tracer};
-pub use wait::{LIMIT, until};
+pub use tracer::Run;
 pub use wav::{Wav, write_wav};
 
 /// Frames per second of every server a test starts.

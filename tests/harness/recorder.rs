@@ -8,12 +8,14 @@ use super::wav::write_wav;
 use jack::{AsyncClient, AudioIn, Client, Control, Port, ProcessHandler, ProcessScope};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A recording client named `recorder`, connected to the feed.
 pub struct Recorder {
     client: AsyncClient<(), Tape>,
     is_over: Arc<AtomicBool>,
+    hangs_ms: Arc<AtomicU64>,
     rate: u32,
 }
 
@@ -24,6 +26,7 @@ struct Tape {
     expected: Option<u32>,
     limit: usize,
     is_over: Arc<AtomicBool>,
+    hangs_ms: Arc<AtomicU64>,
 }
 
 impl Recorder {
@@ -34,14 +37,28 @@ impl Recorder {
         let ports: Vec<_> = (1..=channels).map(port).collect();
         let planar = ports.iter().map(|_| Vec::with_capacity(limit as usize)).collect();
         let is_over = Arc::new(AtomicBool::new(false));
+        let hangs_ms = Arc::new(AtomicU64::new(0));
         let gaps = Vec::with_capacity(1024);
-        let tape = Tape { ports, planar, gaps, expected: None, limit: limit as usize, is_over: is_over.clone() };
+        let tape = Tape {
+            ports,
+            planar,
+            gaps,
+            expected: None,
+            limit: limit as usize,
+            is_over: is_over.clone(),
+            hangs_ms: hangs_ms.clone(),
+        };
         let client = client.activate_async((), tape).expect("the recorder starts");
         for number in 1..=channels {
             let (from, to) = (format!("feed:out_{number}"), format!("recorder:in_{number}"));
             client.as_client().connect_ports_by_name(&from, &to).expect("the feed is there");
         }
-        Recorder { client, is_over, rate: server.options.rate }
+        Recorder { client, is_over, hangs_ms, rate: server.options.rate }
+    }
+
+    /// Makes the next callback late by so much: frames are lost for real.
+    pub fn hang(&self, length: Duration) {
+        self.hangs_ms.store(length.as_millis() as u64, Ordering::Release);
     }
 
     /// Ends the recording, writes `folder/0001.wav` and says what it holds. Ports were connected while it ran, so the
@@ -77,6 +94,8 @@ impl ProcessHandler for Tape {
         for (channel, port) in self.planar.iter_mut().zip(&self.ports) {
             channel.extend_from_slice(port.as_slice(scope));
         }
+        // A late callback is the fault itself, not a way to wait.
+        std::thread::sleep(Duration::from_millis(self.hangs_ms.swap(0, Ordering::AcqRel)));
         self.expected = Some(now.wrapping_add(scope.n_frames()));
         Control::Continue
     }
