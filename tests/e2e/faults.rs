@@ -34,7 +34,7 @@ fn on_a_busy_machine_every_missing_frame_is_a_marked_gap() {
 
 #[test]
 fn a_capture_that_could_not_run_marks_what_it_missed() {
-    let room = Room::usual();
+    let room = Room::new(Plan { server: Options::unwaiting(), ..Plan::default() });
     let id = room.record(&[], ms(500));
     room.appliance.frozen(|| room.feed.play(ms(1000)));
     room.feed.play(ms(500));

@@ -19,7 +19,8 @@ fn what_was_said_in_a_pause_is_nowhere_on_disk() {
     room.appliance.check(&take).assert_declared(&take, 0);
     room.exported(&take).assert_declared(&take, 0);
     // A command is heard in its period: the two at the edges may stand on either side.
-    let found = traces(&room.appliance.data, from + 512, to - 512);
+    let edge = 2 * u64::from(Options::default().period);
+    let found = traces(&room.appliance.data, from + edge, to - edge);
     assert!(found.is_empty(), "{found:?}");
     let heard = room.appliance.check(&take).source_at(0);
     assert!(!traces(&room.appliance.data, heard, heard + 1000).is_empty(), "the search finds what is there");

@@ -81,7 +81,8 @@ impl Appliance {
     /// Runs `rakkr WORDS… --data-dir D`.
     pub fn run(&self, words: &[&str]) -> Outcome {
         let mut command = command("timeout", &self.server);
-        command.args(["60", env!("CARGO_BIN_EXE_rakkr")]).args(words).arg("--data-dir").arg(&self.data);
+        // Enough for the export of some GiB on a busy machine.
+        command.args(["180", env!("CARGO_BIN_EXE_rakkr")]).args(words).arg("--data-dir").arg(&self.data);
         run(command.envs(self.environment.iter().cloned()))
     }
 

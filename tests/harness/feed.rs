@@ -7,7 +7,7 @@ use super::server::JackServer;
 use super::tags::tag;
 use super::wait::{LIMIT, until};
 use jack::{AsyncClient, AudioOut, Client, Control, NotificationHandler, Port, ProcessHandler, ProcessScope};
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -188,11 +188,15 @@ type OpenByName = unsafe extern "C" fn(
     ...
 ) -> *mut jack_sys::jack_client_t;
 
-/// Opens a client on the server of that name. The crate's own way reads the name from the environment, which a process of
-/// many threads must not change.
+/// Opens a client on the server of that name; a server that has just begun may refuse the first time.
 pub fn open_client(name: &str, server: &str) -> Client {
+    let [name, server] = [name, server].map(|text| CString::new(text).expect("a name"));
+    until("a client on the server", LIMIT, || try_open(&name, &server))
+}
+
+/// The crate's own way takes the server's name from the environment, which a process of many threads must not change.
+fn try_open(name: &CStr, server: &CStr) -> Option<Client> {
     let library = jack_sys::library().expect("libjack is installed");
-    let (name, server) = (CString::new(name).expect("a name"), CString::new(server).expect("a name"));
     let options = jack_sys::JackNoStartServer | jack_sys::JackServerName;
     let mut status = 0;
     // SAFETY: the symbol has this variadic signature (jack/jack.h); with JackServerName it reads one string behind status.
@@ -200,7 +204,6 @@ pub fn open_client(name: &str, server: &str) -> Client {
     unsafe {
         let open = library.get::<OpenByName>(b"jack_client_open").expect("libjack has jack_client_open");
         let client = open(name.as_ptr(), options, &raw mut status, server.as_ptr());
-        assert!(!client.is_null(), "no JACK client on {server:?}, status {status:#x}");
-        Client::from_raw(client)
+        (!client.is_null()).then(|| Client::from_raw(client))
     }
 }

@@ -19,6 +19,7 @@ pub struct Plan<'a> {
     /// Where takes go; `None` is a temp folder.
     pub data: Option<PathBuf>,
     pub clock: Option<&'a FakeClock>,
+    pub server: Options,
 }
 
 /// Dropped from the top: the appliance first, its server last.
@@ -36,7 +37,7 @@ impl Room {
 
     pub fn new(plan: Plan<'_>) -> Room {
         let channels = if plan.channels == 0 { 2 } else { plan.channels };
-        let server = JackServer::start(Options::default());
+        let server = JackServer::start(plan.server);
         let feed = Feed::tags(&server, channels);
         let mut args = vec!["--channels".into(), channels.to_string(), "--connect".into(), feed.port_names()];
         args.extend(plan.capture.iter().map(ToString::to_string));

@@ -19,13 +19,23 @@ pub struct Options {
     pub rate: u32,
     /// Frames per period.
     pub period: u32,
+    /// The server waits for its clients (`-S`): a late one delays all, but nobody gets a stale buffer.
+    pub waits_for_clients: bool,
     /// `None` makes one from the process id and a counter.
     pub name: Option<String>,
 }
 
+impl Options {
+    /// A server that goes on without a client that is late or dead, as most in rooms do, so its frame time keeps up with
+    /// the clock. Overloaded it hands out stale buffers; the long period makes that rare.
+    pub fn unwaiting() -> Options {
+        Options { period: 1024, waits_for_clients: false, ..Options::default() }
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
-        Options { channels: 2, rate: super::RATE, period: 256, name: None }
+        Options { channels: 2, rate: super::RATE, period: 512, waits_for_clients: true, name: None }
     }
 }
 
@@ -124,12 +134,13 @@ pub fn command(program: &str, server: &str) -> Command {
     command
 }
 
-/// `setpriv` lets the kernel end the server when a test dies without unwinding. `-R -P70` and `-S` (the server waits for
-/// its clients) are what kept the feed bit-exact on a loaded machine (FACTS section 2).
+/// `setpriv` lets the kernel end the server when a test dies without unwinding. `-R -P70` and `-S` are what kept the feed
+/// bit-exact on a loaded machine (FACTS section 2).
 fn spawn(name: &str, options: &Options, folder: &tempfile::TempDir) -> Child {
     let log = File::options().create(true).append(true).open(folder.path().join("jackd.log")).expect("a log");
     let mut jackd = command("setpriv", name);
-    jackd.args(["--pdeathsig", "TERM", "jackd", "-n", name, "-R", "-P70", "-S", "-p", "512", "-d", "dummy"]);
+    jackd.args(["--pdeathsig", "TERM", "jackd", "-n", name, "-R", "-P70", "-p", "512"]);
+    jackd.args(options.waits_for_clients.then_some("-S")).args(["-d", "dummy"]);
     jackd.args(["-r", &options.rate.to_string(), "-p", &options.period.to_string()]);
     jackd.args(["-C", &options.channels.to_string(), "-P", &options.channels.to_string()]);
     jackd.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
