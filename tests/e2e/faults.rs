@@ -63,13 +63,18 @@ fn a_full_disk_is_told_and_the_take_goes_on_when_there_is_room() {
     // About three seconds of two channels.
     let filler = disk.fill(900_000);
     let told = room.appliance.wait_until(&id, "the full disk to be told", |take| !take.gaps.is_empty());
+    let told_at = room.feed.position();
     assert!(told.gaps[0].cause.contains("disk"), "{:?}", told.gaps);
     assert_eq!(told.gaps[0].first_frame % u64::from(RATE), 0, "the take stops at a whole second");
     room.feed.play(ms(500));
     std::fs::remove_file(filler).unwrap();
     room.appliance.wait_until(&id, "the take to go on", |take| take.goes_on_for(ms(500)));
     let take = room.appliance.stop(&id);
-    room.appliance.check(&take).assert_declared(&take, 0);
+    let report = room.appliance.check(&take);
+    report.assert_declared(&take, 0);
+    // At most a second is cut to end on a whole one, and at most a second passes until it is told.
+    let late = distance(report.source_at(told.gaps[0].first_frame - 1), told_at);
+    assert!(late <= ms(2500) as i64, "told {late} frames after the last one kept");
     assert_eq!(room.appliance.verify(&id).code, Some(0));
 }
 

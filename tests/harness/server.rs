@@ -107,6 +107,17 @@ impl JackServer {
         }
     }
 
+    /// Removes the semaphores that clients which died with this server left behind.
+    fn sweep(&self) {
+        let ours = format!("_{}_", self.name);
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("jack_sem.") && name.contains(&ours) {
+                fs::remove_file(entry.path()).ok();
+            }
+        }
+    }
+
     fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -124,6 +135,7 @@ impl Drop for JackServer {
             within(LIMIT, || (!self.is_alive() || self.answers()).then_some(()));
         }
         self.end(Signal::TERM);
+        self.sweep();
     }
 }
 
