@@ -56,7 +56,7 @@ fn a_port_that_goes_and_comes_leaves_silence_on_its_channel_only() {
     let folder = tempdir().unwrap();
     let take = recorder.finish(folder.path());
     let report = Report::of_take(folder.path(), &take);
-    assert_eq!(report.runs(1).len(), 1);
+    assert_eq!(report.runs(1).len(), 1, "{:?}; {:?}; {} xruns", report.runs(1), take.gaps, feed.xruns());
     assert!(matches!(report.runs(2), [Run::Matched { .. }, Run::Silence { .. }]), "{:?}", report.runs(2));
     feed.restore_port(2);
 }

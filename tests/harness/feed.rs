@@ -108,7 +108,12 @@ impl Feed {
 
     /// Takes a port (1-based) away, as an unplugged card does.
     pub fn remove_port(&self, number: u32) {
-        let port = self.shared.lock()[number as usize - 1].take().expect("the port is there");
+        let at = number as usize - 1;
+        // Disconnected while it still plays: a connected port that nobody fills repeats its last period.
+        let played = self.shared.lock()[at].as_ref().map(Port::clone_unowned).expect("the port is there");
+        self.active().disconnect(&played).expect("the port lets go");
+        self.play(1);
+        let port = self.shared.lock()[at].take().expect("the port is there");
         self.active().unregister_port(port).expect("the port goes");
     }
 
