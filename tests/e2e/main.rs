@@ -1,0 +1,14 @@
+//! The end-to-end tier: each test is a sentence a customer would say, on a real JACK server. Run it with
+//! `cargo nextest run -p rakkr --test e2e -j 2` as root; with `cargo test` it runs one server at a time.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod crashes;
+mod exports;
+mod faults;
+mod harness_proof;
+mod meters;
+mod misuse;
+mod privacy;
+mod takes;
