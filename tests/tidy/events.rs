@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_kind_without_a_text_is_found() {
-        let text = format!("{KIND} _ => 1 }} }} }}\n#[test]\nfn t() {{ IncidentKind::Gap; }}");
+        let text = format!("{KIND} Self::Other => 1, _ => 1 }} }} }}\n#[test]\nfn t() {{ IncidentKind::Gap; }}");
 
         assert_eq!(
             findings(&text),
