@@ -61,12 +61,14 @@ need_rust() {
     done
 }
 
-# need_cargo_tool NAME VERSION: any version that is there will do, otherwise this one is built. Unoptimised: it is
-# built once in half the time and runs for a second.
+# need_cargo_tool NAME VERSION [OPTIONS OF cargo install]: any version that is there will do, otherwise this one is
+# built. Unoptimised: it is built once in half the time and runs for a second.
 need_cargo_tool() {
-    ! cargo "${1#cargo-}" --version >/dev/null 2>&1 || return 0
-    say "Building $1 $2 into ${CARGO_HOME:-$HOME/.cargo}/bin (once, some minutes)"
+    tool=$1 version=$2
+    shift 2
+    ! cargo "${tool#cargo-}" --version >/dev/null 2>&1 || return 0
+    say "Building $tool $version into ${CARGO_HOME:-$HOME/.cargo}/bin (once, some minutes)"
     # Its build leaves nothing in the target folder of this project.
-    (unset CARGO_TARGET_DIR && cargo install --quiet --locked --debug --version "$2" "$1") ||
-        die "$1 $2 could not be built: the lines above say why."
+    (unset CARGO_TARGET_DIR && cargo install --quiet --locked --debug --version "$version" "$@" "$tool") ||
+        die "$tool $version could not be built: the lines above say why."
 }
