@@ -44,6 +44,28 @@ fn under_speech_hum_is_found_just_over_the_threshold_and_not_just_under_it() {
 }
 
 #[test]
+fn mains_a_little_off_their_frequency_are_found() {
+    // The European grid is alarmed at 49.8 and 50.2 Hz; the fifth harmonic is then 1 Hz off.
+    for (base, expected) in [(49.8, Mains::Hz50), (50.1, Mains::Hz50), (60.15, Mains::Hz60)] {
+        let hum = hum_of(RATE, mains(RATE, 10.5, base, -45.0));
+        assert_eq!(hum.is_hum(), Some(expected), "{base}");
+        assert!((hum.level(expected).unwrap().level_dbfs + 45.0).abs() < 2.0);
+    }
+}
+
+#[test]
+fn a_voice_whose_pitch_wanders_over_the_lines_is_not_hum() {
+    // Thirty harmonics of a pitch between 94 and 126 Hz, one sweep in 2.5 s.
+    let mut phase = 0.0;
+    let voice = synth(RATE, 15.0, |t| {
+        phase += (110.0 + 16.0 * (TAU * 0.4 * t).sin()) / f64::from(RATE);
+        (1..=30).map(|h| 0.1 / f64::from(h) * (TAU * phase * f64::from(h)).sin()).sum()
+    });
+    let (_, analyser) = analyse(RATE, &[voice], ALL);
+    assert_eq!(analyser.channel(0).unwrap().hum.as_ref().unwrap().is_hum(), None);
+}
+
+#[test]
 fn hum_must_hold_for_ten_seconds() {
     assert_eq!(hum_of(RATE, mains(RATE, 9.5, 60.0, -40.0)).is_hum(), None);
     let mut stopped = mains(RATE, 12.0, 60.0, -40.0);
