@@ -166,7 +166,7 @@ fn vectors_15_to_19_true_peak() {
 
 #[test]
 fn true_peak_holds_up_to_16_khz_and_at_96_khz() {
-    for degrees in [0.0, 11.0, 30.0, 45.0, 77.0] {
+    for degrees in [0.0, 11.0, 22.5, 30.0, 45.0, 77.0] {
         for (rate, divisor) in [(48_000, 48.1), (48_000, 5.03), (48_000, 3.01), (96_000, 8.0), (96_000, 6.02)] {
             let measured = tone_true_peak(rate, divisor, degrees, 0.5);
             assert!((-6.42..=-5.82).contains(&measured), "{rate} / {divisor} at {degrees}: {measured}");
@@ -218,8 +218,9 @@ fn the_ebur128_crate_agrees_within_0_02_lu_from_0_to_minus_70() {
         let mut next = white(7);
         let noise = synth(rate, 6.0, |_| gain * next());
         let talk = speech(rate, 6.0, level, 11);
-        let rumble = synth(rate, 6.0, |t| gain * (0.5 * (TAU * 31.0 * t).sin() + 0.5 * (TAU * 3000.0 * t).sin()));
-        for pair in [[noise.clone(), talk.clone()], [talk.clone(), talk], [rumble, noise]] {
+        // Under the high-pass, where its poles decide and f32 would fail.
+        let rumble = sine(rate, 6.0, 31.0, gain);
+        for pair in [[noise.clone(), talk.clone()], [talk.clone(), talk], [rumble.clone(), rumble]] {
             let [integrated, short_term, momentary, range] = reference(rate, &pair);
             let ours = measure(rate, &pair, &[1.0, 1.0], |_, _| ());
             assert_near(ours.short_term(), short_term, 0.02);
