@@ -1,7 +1,7 @@
 //! The low-pass FIR in front of hum detection: one output per `decimation` samples.
 
 use super::{
-    vector::{dot, fma, total},
+    vector::{dot, fma, totals},
     window,
 };
 
@@ -70,6 +70,6 @@ impl Decimator {
             s2 = fma::<FMA>(*x2, *taps, s2);
             s3 = fma::<FMA>(*x3, *taps, s3);
         }
-        [total(s0), total(s1), total(s2), total(s3)]
+        totals(&[s0, s1, s2, s3])
     }
 }

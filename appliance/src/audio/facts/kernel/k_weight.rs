@@ -117,3 +117,23 @@ fn step<const FMA: bool>(k: &KCoefficients, z: &mut [D; 4], x: D) -> D {
     z[3] = fma_d::<FMA>(k.high_pass_minus_a[1], w, y);
     w
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_silence_the_memories_come_to_rest_at_zero() {
+        let k = KCoefficients::for_rate(48_000);
+        let mut state = KState::default();
+        let mut rows = vec![0.0f32; LANES * 2400];
+        rows[2399] = 1.0;
+        assert!(energies::<false>(&k, &mut state, &rows, 2400, 0)[PARTS - 1][0] > 1.0);
+        rows[2399] = 0.0;
+        // A second: long enough to fall under the limit, a third of what it takes to reach the denormals.
+        for _ in 0..20 {
+            energies::<false>(&k, &mut state, &rows, 2400, 0);
+        }
+        assert!(state.0.as_flattened().iter().all(|memory| *memory == 0.0));
+    }
+}

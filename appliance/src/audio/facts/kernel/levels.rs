@@ -1,6 +1,6 @@
 //! The plain levels of one channel's hop: extremes, sum, sum of squares, and what is not audio at all.
 
-use super::vector::{add, fma, highest, load, lowest, max, min, mul_add, total};
+use super::vector::{add, fma, highest, load, lowest, max, min, mul_add, totals};
 
 /// Largest magnitude that still passes for audio, linear: 120 dB over full scale. Beyond it, and for NaN and infinity,
 /// a sample is damage: it would drown every sum it enters.
@@ -16,12 +16,9 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Whether some sample is damage: NaN and infinity survive in the sums, what is merely too large in the extremes.
+    /// Whether some sample is damage: NaN and infinity survive in the sum, what is merely too large in the extremes.
     pub fn have_damage(&self) -> bool {
-        !(self.sum.is_finite()
-            && self.sum_squares.is_finite()
-            && self.max <= LARGEST_AUDIO
-            && self.min >= -LARGEST_AUDIO)
+        !(self.sum_squares.is_finite() && self.max <= LARGEST_AUDIO && self.min >= -LARGEST_AUDIO)
     }
 }
 
@@ -38,12 +35,9 @@ pub fn levels<const FMA: bool>(samples: &[f32]) -> Levels {
         sum = [add(sum[0], x[0]), add(sum[1], x[1])];
         squares = [fma::<FMA>(x[0], x[0], squares[0]), fma::<FMA>(x[1], x[1], squares[1])];
     }
-    let mut levels = Levels {
-        min: lowest(min(low[0], low[1])),
-        max: highest(max(high[0], high[1])),
-        sum: total(add(sum[0], sum[1])),
-        sum_squares: total(add(squares[0], squares[1])),
-    };
+    let [sum, sum_squares, ..] = totals(&[add(sum[0], sum[1]), add(squares[0], squares[1]), [0.0; 8], [0.0; 8]]);
+    let mut levels =
+        Levels { min: lowest(&min(low[0], low[1])), max: highest(&max(high[0], high[1])), sum, sum_squares };
     for x in rest {
         levels.min = if *x < levels.min { *x } else { levels.min };
         levels.max = if *x > levels.max { *x } else { levels.max };

@@ -99,7 +99,7 @@ fn largest(window: &Window) -> f32 {
     for row in window.as_chunks::<8>().0 {
         most = max(most, abs(*row));
     }
-    highest(most)
+    highest(&most)
 }
 
 /// Samples that yield one vector of outputs.
@@ -110,14 +110,14 @@ impl Halfway {
     fn peak<const FMA: bool>(&self, window: &Window) -> f32 {
         let mut most = [0.0; 8];
         for start in (0..BLOCK).step_by(8) {
-            let Some(strip) = window[start..].first_chunk::<{ 8 + HISTORY }>() else { return highest(most) };
+            let Some(strip) = window[start..].first_chunk::<{ 8 + HISTORY }>() else { return highest(&most) };
             let mut half = [0.0; 8];
             for k in 0..TAPS / 2 {
                 half = fma::<FMA>([self.0[k]; 8], add(load(strip, k), load(strip, TAPS - 1 - k)), half);
             }
             most = max(most, abs(half));
         }
-        highest(most)
+        highest(&most)
     }
 }
 
@@ -128,7 +128,7 @@ impl Quarter {
         let mut most = [0.0; 8];
         for start in (0..BLOCK).step_by(16) {
             let strips = (window[start..].first_chunk(), window[start + 8..].first_chunk());
-            let (Some(first), Some(second)) = strips else { return highest(most) };
+            let (Some(first), Some(second)) = strips else { return highest(&most) };
             let (mut half, mut even, mut odd) = ([[0.0; 8]; 2], [[0.0; 8]; 2], [[0.0; 8]; 2]);
             for k in 0..TAPS / 2 {
                 let (half_tap, even_tap, odd_tap) = ([halfway.0[k]; 8], [self.even[k]; 8], [self.odd[k]; 8]);
@@ -141,7 +141,7 @@ impl Quarter {
             most = max(most, add(abs(even[0]), abs(odd[0])));
             most = max(most, add(abs(even[1]), abs(odd[1])));
         }
-        highest(most)
+        highest(&most)
     }
 }
 

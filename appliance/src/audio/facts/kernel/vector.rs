@@ -4,6 +4,9 @@
 //! value in a register and never guesses which loop to vectorise. `FMA` is set where the caller was compiled for it;
 //! an unfused `mul_add` would be a library call per lane. No closures around it: they lose the caller's features.
 
+// Lane by lane is what these functions say; iterators would hide it from reader and compiler.
+#![allow(clippy::needless_range_loop)]
+
 /// Eight samples.
 pub type V = [f32; 8];
 /// Eight filter memories.
@@ -72,21 +75,21 @@ pub fn min(a: V, b: V) -> V {
     r
 }
 
-/// The largest lane.
-#[inline(always)]
-pub fn highest(lanes: V) -> f32 {
+/// The largest lane. Kept apart: inlined, its chain of comparisons spoils the order of lanes in the loop before it.
+#[inline(never)]
+pub fn highest(lanes: &V) -> f32 {
     let mut highest = lanes[0];
-    for lane in lanes {
+    for &lane in lanes {
         highest = if lane > highest { lane } else { highest };
     }
     highest
 }
 
-/// The smallest lane.
-#[inline(always)]
-pub fn lowest(lanes: V) -> f32 {
+/// The smallest lane; kept apart like [`highest`].
+#[inline(never)]
+pub fn lowest(lanes: &V) -> f32 {
     let mut lowest = lanes[0];
-    for lane in lanes {
+    for &lane in lanes {
         lowest = if lane < lowest { lane } else { lowest };
     }
     lowest
@@ -96,6 +99,12 @@ pub fn lowest(lanes: V) -> f32 {
 #[inline(always)]
 pub fn total(a: V) -> f32 {
     ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+}
+
+/// The totals of four vectors; kept apart like [`highest`].
+#[inline(never)]
+pub fn totals(vectors: &[V; 4]) -> [f32; 4] {
+    vectors.map(total)
 }
 
 /// `a * b + c` in every lane.

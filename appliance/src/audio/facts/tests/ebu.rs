@@ -166,7 +166,7 @@ fn vectors_15_to_19_true_peak() {
 
 #[test]
 fn true_peak_holds_up_to_16_khz_and_at_96_khz() {
-    for degrees in [0.0, 11.0, 30.0, 45.0, 77.0] {
+    for degrees in [0.0, 11.0, 22.5, 30.0, 45.0, 77.0] {
         for (rate, divisor) in [(48_000, 48.1), (48_000, 5.03), (48_000, 3.01), (96_000, 8.0), (96_000, 6.02)] {
             let measured = tone_true_peak(rate, divisor, degrees, 0.5);
             assert!((-6.42..=-5.82).contains(&measured), "{rate} / {divisor} at {degrees}: {measured}");
@@ -196,7 +196,8 @@ fn full_scale_997_hz_in_one_channel_is_minus_3_01() {
     }
 }
 
-/// The crate's integrated, short-term and momentary loudness and range of a stereo programme.
+/// The crate's integrated (minus infinity if nothing passes the gate), short-term and momentary loudness and range of a
+/// stereo programme.
 fn reference(rate: u32, channels: &[Vec<f32>]) -> [f64; 4] {
     let mut meter = EbuR128::new(2, rate, Mode::I | Mode::S | Mode::M | Mode::LRA).unwrap();
     meter.add_frames_planar_f32(&[&channels[0], &channels[1]]).unwrap();
@@ -210,19 +211,26 @@ fn reference(rate: u32, channels: &[Vec<f32>]) -> [f64; 4] {
 
 #[test]
 fn the_ebur128_crate_agrees_within_0_02_lu_from_0_to_minus_70() {
-    for (rate, level) in [(48_000, 0.0), (44_100, -20.0), (96_000, -40.0), (32_000, -50.0), (48_000, -66.0)] {
+    for (rate, level) in
+        [(48_000, 0.0), (44_100, -20.0), (96_000, -40.0), (32_000, -50.0), (48_000, -66.0), (48_000, -70.0)]
+    {
         let gain = 10f64.powf(level / 20.0);
         let mut next = white(7);
         let noise = synth(rate, 6.0, |_| gain * next());
         let talk = speech(rate, 6.0, level, 11);
-        let rumble = synth(rate, 6.0, |t| gain * (0.5 * (TAU * 31.0 * t).sin() + 0.5 * (TAU * 3000.0 * t).sin()));
-        for pair in [[noise.clone(), talk.clone()], [talk.clone(), talk], [rumble, noise]] {
+        // Under the high-pass, where its poles decide and f32 would fail.
+        let rumble = sine(rate, 6.0, 31.0, gain);
+        for pair in [[noise.clone(), talk.clone()], [talk.clone(), talk], [rumble.clone(), rumble]] {
             let [integrated, short_term, momentary, range] = reference(rate, &pair);
             let ours = measure(rate, &pair, &[1.0, 1.0], |_, _| ());
-            assert_near(ours.integrated(), integrated, 0.02);
             assert_near(ours.short_term(), short_term, 0.02);
             assert_near(ours.momentary(), momentary, 0.02);
-            assert_near(ours.range(), range, 0.5);
+            if integrated.is_finite() {
+                assert_near(ours.integrated(), integrated, 0.02);
+                assert_near(ours.range(), range, 0.5);
+            } else {
+                assert_eq!((ours.integrated(), ours.range()), (None, None));
+            }
         }
     }
 }
@@ -252,6 +260,22 @@ fn a_minute_of_changing_speech_agrees_with_the_crate_and_with_sorting() {
     });
     assert_near(ours.integrated(), integrated, 0.02);
     assert_near(ours.range(), exact_range(&short_terms), 0.1);
+}
+
+#[test]
+fn true_peak_skips_nothing_that_counts() {
+    // A burst whose samples straddle the crest, so that the highest point lies 3 dB over every sample of it, next to
+    // one sample that is higher than its samples and lower than its crest.
+    let mut samples = vec![0.0f32; 2400];
+    for (n, x) in samples.iter_mut().enumerate().skip(1500).take(200) {
+        let bell = 0.5 - 0.5 * (TAU * (n as f64 - 1500.0) / 200.0).cos();
+        *x = (0.5 * bell * (TAU * (n as f64 / 4.0 + 0.125)).sin()) as f32;
+    }
+    samples[100] = 0.4;
+    let (hops, _) = analyse(RATE, &[samples], Options { true_peak: true, hum: false });
+    let facts = hops[0].channels[0];
+    assert_eq!(facts.peak, 0.4);
+    assert!((facts.true_peak - 0.5).abs() < 0.01, "{}", facts.true_peak);
 }
 
 #[test]

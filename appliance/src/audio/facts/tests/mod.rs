@@ -179,14 +179,19 @@ fn clipping_counts_all_samples_of_a_run_even_across_hops() {
 #[test]
 fn what_is_not_audio_is_counted_and_poisons_nothing() {
     let clean = speech(48_000, 0.5, -25.0, 3);
-    let mut broken = clean.clone();
-    (broken[2500], broken[2501], broken[2502]) = (f32::NAN, f32::INFINITY, -1e30);
-    let (hops, _) = analyse(48_000, &[broken], ALL);
-    let (expected, _) = analyse(48_000, &[clean], ALL);
-    assert_eq!((hops[1].channels[0].non_finite, hops[1].channels[0].clipped), (3, 3));
-    assert!(hops[1].channels[0].peak < 1.0);
-    let (a, b) = (hops[9].channels[0], expected[9].channels[0]);
-    assert!(close(a.k_sum_squares, b.k_sum_squares, 1e-4) && a.true_peak == b.true_peak);
+    let (expected, _) = analyse(48_000, std::slice::from_ref(&clean), ALL);
+    for damage in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e30, 2e6] {
+        // At the start of a hop, in its middle, in its odd tail.
+        for at in [2400, 3500, 4799] {
+            let mut broken = clean.clone();
+            broken[at] = damage;
+            let (hops, _) = analyse(48_000, &[broken], ALL);
+            assert_eq!((hops[1].channels[0].non_finite, hops[1].channels[0].clipped), (1, 1), "{damage} at {at}");
+            assert!(hops[1].channels[0].true_peak < 1.0);
+            let (a, b) = (hops[9].channels[0], expected[9].channels[0]);
+            assert!(close(a.k_sum_squares, b.k_sum_squares, 1e-4) && a.true_peak == b.true_peak);
+        }
+    }
 }
 
 #[test]
@@ -245,6 +250,21 @@ fn after_a_gap_the_filters_are_new_and_the_count_of_frames_goes_on() {
         assert_eq!(a.channels, b.channels);
     }
     assert_eq!(analyser.channel(0).unwrap().since_start.frames(), 12 * 2400);
+}
+
+#[test]
+fn no_sample_reaches_across_a_gap() {
+    let loud = vec![1.0f32; 2400];
+    let mut before = sine(48_000, 0.05, 1000.0, 0.1);
+    before[2398..].fill(1.0);
+    let mut after = sine(48_000, 0.05, 1000.0, 1e-3);
+    after[0] = 1.0;
+    let mut analyser = Analyser::new(48_000, 2, ALL);
+    hops_in_blocks(&mut analyser, &[loud, before], 2400);
+    analyser.reset_after_gap();
+    let hops = hops_in_blocks(&mut analyser, &[sine(48_000, 0.05, 1000.0, 1e-3), after], 2400);
+    assert!(hops[0].channels[0].true_peak < 1.1e-3, "{}", hops[0].channels[0].true_peak);
+    assert_eq!(hops[0].channels[1].clipped, 0);
 }
 
 #[test]
