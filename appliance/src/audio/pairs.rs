@@ -418,5 +418,9 @@ mod tests {
         let reference = run(RATE as usize * 12);
         assert!(run(1) == run(4096) && run(4096) == run(333), "{reference:?}");
         assert_eq!(run(64).delay_frames, Some(40));
+        let end = RATE as usize * 13 / 10;
+        let early = facts(&voice[..end], &copy[..end]);
+        assert_eq!(early.delay_frames, Some(40), "the broken samples lie in this search");
+        assert!(facts(&voice[..7000], &copy[..7000]).correlation.is_some_and(f32::is_finite));
     }
 }
