@@ -6,8 +6,8 @@
 //! Syllabic modulation, its spectral shape, pitch tracks and flatness over a second (`model`) go through a small network
 //! (`weights`), trained by `examples/speech_roc.rs`. Not here: what silence means for an incident, loudness, hum.
 //!
-//! Limits, measured there on sounds it was not trained on: music and held notes with vibrato count as speech, always;
-//! dial tones and keyboards sometimes. A score says "voice-like", it does not say "a person".
+//! Limits, measured there: music and held notes with vibrato count as speech, always (never trained on); dial tones in
+//! a tenth of clips (though trained on), keyboards in a few. A score says "voice-like", it does not say "a person".
 
 mod decimate;
 mod frame;
