@@ -1,1 +1,0 @@
-//! (written on its own branch)
