@@ -89,7 +89,7 @@ impl Log {
         let Some((Fact::Opened(opened), rest)) = self.facts.split_first() else {
             return Err(damaged(path, 1, "the take's opening is missing".into()));
         };
-        let mut fold = Fold::new(opened.clone());
+        let mut fold = Fold::new(opened.clone()).map_err(|reason| damaged(path, 1, reason))?;
         for (index, fact) in rest.iter().enumerate() {
             fold.add(fact).map_err(|reason| damaged(path, index + 2, reason))?;
         }
@@ -143,7 +143,8 @@ impl LogWriter {
     /// # Errors
     /// The file exists or cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        // Appending, as in `resume`: a line that was cut off again must not leave a hole of zeros before the next.
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         Ok(Self { file, chain: String::new(), bytes: 0 })
     }
 
@@ -225,6 +226,23 @@ mod tests {
         assert_eq!(log.facts.len(), 2);
         LogWriter::resume(&path, &log).unwrap().append(&mark(9)).unwrap();
         assert_eq!(Log::read(&path).unwrap().facts, [mark(0), mark(1), mark(9)]);
+    }
+
+    /// A full disk took half a line; the half was cut off, but the file's place stayed behind it, so the next line stood
+    /// behind a hole of zeros and the whole log was damaged.
+    #[test]
+    fn a_line_that_was_cut_off_leaves_no_hole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("take.jsonl");
+        let mut writer = LogWriter::create(&path).unwrap();
+        writer.append(&mark(0)).unwrap();
+        let (bytes, chain) = (writer.bytes, writer.chain.clone());
+        writer.append(&mark(1)).unwrap();
+        // As `append` leaves it after an error.
+        writer.file.set_len(bytes).unwrap();
+        (writer.bytes, writer.chain) = (bytes, chain);
+        writer.append(&mark(2)).unwrap();
+        assert_eq!(Log::read(&path).unwrap().facts, [mark(0), mark(2)]);
     }
 
     #[test]

@@ -83,7 +83,11 @@ pub struct Fold {
 
 impl Fold {
     /// Begins with the take's first fact.
-    pub fn new(opened: Opened) -> Self {
+    ///
+    /// # Errors
+    /// A sentence: no take can begin so.
+    pub fn new(opened: Opened) -> Result<Self, String> {
+        Fact::Opened(opened.clone()).check()?;
         let info = TakeInfo {
             id: opened.id,
             title: opened.title.clone(),
@@ -107,7 +111,7 @@ impl Fold {
         };
         let mut fold = Self { opened, info, paused_from: None, energy: Vec::new() };
         fold.plan(fold.opened.planned_frames);
-        fold
+        Ok(fold)
     }
 
     /// How the take began.
@@ -120,6 +124,7 @@ impl Fold {
     /// # Errors
     /// A sentence: the fact cannot follow those before it.
     pub fn add(&mut self, fact: &Fact) -> Result<(), String> {
+        fact.check()?;
         if self.info.closed.is_some() && !matches!(fact, Fact::SegmentHashed { .. } | Fact::SegmentMeasured { .. }) {
             return Err("a fact follows the take's end".into());
         }
@@ -139,7 +144,7 @@ impl Fold {
                 let segment = self.segment(&closed.file)?;
                 segment.is_open = false;
                 segment.frames = closed.frames;
-                let end = segment.first_frame.saturating_add(closed.frames);
+                let end = segment.first_frame + closed.frames;
                 self.reach(end);
             }
             Fact::SegmentHashed { file, sha256 } => self.segment(file)?.sha256 = Some(sha256.clone()),
@@ -147,7 +152,12 @@ impl Fold {
                 let frames = self.segment(file)?.frames;
                 self.measure(frames, channels);
             }
-            Fact::Gap(gap) => self.info.gaps.push(gap.clone()),
+            Fact::Gap(gap) => {
+                if gap.channels.is_none() {
+                    self.reach(gap.first_frame + gap.frames);
+                }
+                self.info.gaps.push(gap.clone());
+            }
             Fact::Mark(mark) => self.info.marks.push(mark.clone()),
             Fact::Paused { frame, .. } => {
                 self.paused_from = Some(*frame);
@@ -238,7 +248,7 @@ impl Fold {
             if !is_first {
                 sum.peak_dbfs = sum.peak_dbfs.max(new.peak_dbfs);
                 sum.true_peak_dbfs = sum.true_peak_dbfs.max(new.true_peak_dbfs);
-                sum.clipped += new.clipped;
+                sum.clipped = sum.clipped.saturating_add(new.clipped);
                 sum.digital_zero_seconds += new.digital_zero_seconds;
             }
         }
@@ -290,7 +300,7 @@ mod tests {
     }
 
     fn fold(facts: &[Fact]) -> Fold {
-        let mut fold = Fold::new(opened());
+        let mut fold = Fold::new(opened()).unwrap();
         for fact in facts {
             fold.add(fact).unwrap();
         }
@@ -343,6 +353,33 @@ mod tests {
         assert!(fold(&[]).add(&Fact::Opened(opened())).is_err());
         assert!(fold(&[]).add(&Fact::Resumed { frame: 1, at: at() }).is_err());
         assert!(fold(&[closed(0)]).add(&segment("1", 0)).is_err());
+    }
+
+    #[test]
+    fn numbers_that_no_take_has_are_refused_by_name() {
+        let channel = |number| TakeChannel { number, ..opened().channels[0].clone() };
+        let cases: [(Opened, &str); 5] = [
+            (Opened { sample_rate: 0, ..opened() }, "sample_rate"),
+            (Opened { segment_frames: 0, ..opened() }, "segment_frames"),
+            (Opened { channels: Vec::new(), ..opened() }, "channels"),
+            (Opened { channels: vec![channel(0)], ..opened() }, "channel 0"),
+            (Opened { channels: (1..=300).map(channel).collect(), ..opened() }, "300 channels"),
+        ];
+        for (opened, field) in cases {
+            let error = Fold::new(opened).map(|_| ()).unwrap_err();
+            assert!(error.contains(field), "{error}");
+        }
+        let gap = Gap { first_frame: u64::MAX, frames: u64::MAX, cause: GapCause::Xrun, channels: None };
+        for fact in [segment("1", u64::MAX), closed(u64::MAX), Fact::Gap(gap)] {
+            assert!(fold(&[]).add(&fact).is_err(), "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn the_timeline_reaches_to_the_end_of_a_gap() {
+        let gap = |channels| Fact::Gap(Gap { first_frame: 500, frames: 70, cause: GapCause::DiskFull, channels });
+        assert_eq!(fold(&[segment("1", 0), segment_end("1", 500), gap(None)]).info(true).frames, 570);
+        assert_eq!(fold(&[segment("1", 0), segment_end("1", 500), gap(Some(vec![1]))]).info(true).frames, 500);
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! nobody stores it. Frames are counted from the take's frame 0 and include gaps and pauses: the timeline is always true.
 //! How facts become lines in a file is `capture::take::log`'s business.
 
+mod check;
 mod info;
 
+pub use check::{FRAMES_MAX, RATE_MAX};
 pub use info::{Fold, TakeInfo, TakeState};
 
 use jiff::Timestamp;
