@@ -153,17 +153,21 @@ impl Keeper {
         result
     }
 
-    /// Whether it was running.
+    /// Whether it was running. A running recording can be stopped although its order is gone from the set.
     fn stop_at(&self, id: TakeId, now: Now) -> Result<bool, String> {
-        self.change(|set| {
-            let order = set.get_mut(id).ok_or(format!("recording {id} is neither running nor ordered"))?;
+        let is_ordered = self.change(|set| {
+            let Some(order) = set.get_mut(id) else { return Ok(false) };
             // A clock that was set back during the take must not make the order impossible.
             order.stop = Some(now.wall.max(order.start));
-            Ok(())
+            Ok(true)
         })?;
         let (answer, answered) = channel();
         self.send(Message::Stop { id, mono_us: now.mono_us, answer })?;
-        answered.recv_timeout(ANSWER_WAIT).map_err(|_| busy())
+        let was_running = answered.recv_timeout(ANSWER_WAIT).map_err(|_| busy())?;
+        match is_ordered || was_running {
+            true => Ok(was_running),
+            false => Err(format!("recording {id} is neither running nor ordered")),
+        }
     }
 
     /// Something happens to a running take now; returns the take's frame.
@@ -257,6 +261,39 @@ mod tests {
         std::fs::write(&path, "{\"version\":1,").unwrap();
         let error = load(&path).unwrap_err().to_string();
         assert!(error.contains("orders.json is damaged") && error.contains("No recording was touched"), "{error}");
+    }
+
+    /// An order that vanished from the set does not end its recording; then nothing could, because `stop` looked for the
+    /// order first.
+    #[test]
+    fn a_running_recording_whose_order_is_gone_can_be_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, inbox) = channel();
+        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), engine);
+        let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
+        let stopped = std::thread::scope(|scope| {
+            let stop = scope.spawn(|| keeper.stop(id));
+            let Ok(Message::Stop { answer, .. }) = inbox.recv() else { panic!("the engine is asked") };
+            answer.send(true).unwrap();
+            keeper.over(id);
+            stop.join().unwrap()
+        });
+        assert_eq!(stopped, Ok(()));
+    }
+
+    #[test]
+    fn what_neither_runs_nor_is_ordered_cannot_be_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, inbox) = channel();
+        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), engine);
+        let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
+        let stopped = std::thread::scope(|scope| {
+            let stop = scope.spawn(|| keeper.stop(id));
+            let Ok(Message::Stop { answer, .. }) = inbox.recv() else { panic!("the engine is asked") };
+            answer.send(false).unwrap();
+            stop.join().unwrap()
+        });
+        assert!(stopped.unwrap_err().contains("neither running nor ordered"));
     }
 
     #[test]

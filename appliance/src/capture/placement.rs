@@ -111,7 +111,11 @@ impl Placement {
 
     /// The stream frame at a monotonic time.
     pub fn frame_at_us(&self, us: u64) -> u64 {
-        let frames = (us as f64 - self.anchor.1) / self.us_per_frame;
+        self.frame_at(us as f64)
+    }
+
+    fn frame_at(&self, us: f64) -> u64 {
+        let frames = (us - self.anchor.1) / self.us_per_frame;
         (self.anchor.0 as f64 + frames).round().max(0.0) as u64
     }
 
@@ -121,10 +125,9 @@ impl Placement {
         Timestamp::from_microsecond(us).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// The stream frame at a wall time, as the clock stands now.
+    /// The stream frame at a wall time, as the clock stands now; also of a time before the machine was started.
     pub fn frame_at_wall(&self, at: Timestamp) -> u64 {
-        let us = at.as_microsecond().saturating_sub(self.wall_minus_mono_us);
-        self.frame_at_us(u64::try_from(us).unwrap_or(0))
+        self.frame_at(at.as_microsecond().saturating_sub(self.wall_minus_mono_us) as f64)
     }
 
     /// Monotonic time at a wall time, as the clock stands now.
@@ -229,6 +232,16 @@ mod tests {
         assert_eq!(placement.look(stepped(70_100_000), ClockQuality::Guessed), None);
         assert_eq!(placement.us_at(frame), us);
         assert_eq!(placement.wall_at(frame).duration_since(wall), SignedDuration::from_hours(1));
+    }
+
+    /// A booking from 9:00 to 11:00 on a machine that was started at 10:00 was planned as if it began at 10:00, and ended
+    /// an hour late.
+    #[test]
+    fn a_time_before_the_machine_was_started_has_its_frame() {
+        let placement = placed(0.0, 0);
+        let before_boot = now(0).wall - SignedDuration::from_secs(10);
+        let expected = placement.frame_at_us(0) - 10 * u64::from(RATE);
+        assert!(placement.frame_at_wall(before_boot).abs_diff(expected) <= 1);
     }
 
     #[test]

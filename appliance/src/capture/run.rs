@@ -190,6 +190,7 @@ fn unfinished_of(order: crate::domain::Order, recovered: Recovered) -> Unfinishe
         paused_from: recovered.loaded.fold.paused_from(),
         planned_frames: recovered.info.planned_seconds.map(|seconds| (seconds * rate).round() as u64),
         anchor: recovered.anchor,
+        stepped_seconds: recovered.info.clock_steps.iter().map(|(_, seconds)| seconds).sum(),
     }
 }
 

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use crate::audio::facts::silence::Silence;
 use crate::audio::facts::{Analyser, FLOOR_DBFS, Hop, Options, hum::Mains};
 use crate::capture::block::Block;
 use crate::domain::take::TakeChannel;
 
-/// Hops of the past kept for takes that begin late: the longest pre-roll, at twenty a second.
-const HOPS_KEPT: usize = 20 * 121;
+/// Hops a second, and those kept beyond the pre-roll for a reader that is late.
+const HOPS_PER_SECOND: f64 = 20.0;
+const HOPS_SPARE: usize = 20;
 
 /// A measured stretch and its place in the stream.
 #[derive(Debug, Clone)]
@@ -103,18 +105,27 @@ pub struct Meters {
     analyser: Option<Analyser>,
     /// Stream frame at which the next hop begins; none before the first block after a gap.
     next_hop: Option<u64>,
+    /// Hops of the past, for takes that begin late: as long as the pre-roll.
     hops: VecDeque<PlacedHop>,
+    hops_kept: usize,
+    /// Rate and channels that the analyser is for.
+    source: (u32, usize),
     fresh: Vec<Hop>,
 }
 
 impl Meters {
-    /// Begins anew for a source.
-    pub fn begin(&mut self, rate: u32, channels: usize, measures: bool) {
-        let options = Options { true_peak: true, hum: true };
+    /// Begins anew for a source; what was measured over another rate or other channels is forgotten.
+    pub fn begin(&mut self, rate: u32, channels: usize, settings: &Settings) {
         match &mut self.analyser {
-            Some(analyser) => analyser.reset_after_gap(),
-            None if measures => self.analyser = Some(Analyser::new(rate, channels, options)),
-            None => {}
+            Some(analyser) if self.source == (rate, channels) => analyser.reset_after_gap(),
+            _ if settings.measures => {
+                let options = Options { true_peak: true, hum: true };
+                self.analyser = Some(Analyser::new(rate, channels, options));
+                self.hops.clear();
+                self.hops_kept = (settings.pre_roll_seconds * HOPS_PER_SECOND) as usize + HOPS_SPARE;
+                self.source = (rate, channels);
+            }
+            _ => {}
         }
         self.next_hop = None;
     }
@@ -141,7 +152,7 @@ impl Meters {
         }
         self.next_hop = Some(next);
         for hop in &placed {
-            if self.hops.len() == HOPS_KEPT {
+            if self.hops.len() >= self.hops_kept {
                 self.hops.pop_front();
             }
             self.hops.push_back(hop.clone());

@@ -8,6 +8,8 @@ pub mod messages;
 pub mod meters;
 mod starting;
 mod taking;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +35,9 @@ pub const STREAM_BEGINS: u64 = 1 << 42;
 const EVENTS_MAX: usize = 100;
 /// A server that gives no frames for this long is not delivering: takes that end meanwhile end by the clock.
 const STUCK: SignedDuration = SignedDuration::from_secs(1);
+
+/// JACK's counter wraps at 2^32: a step of half of that or more is a step back.
+const JACK_BEHIND: u32 = 1 << 31;
 
 /// What does not change while capture runs.
 #[derive(Debug, Clone)]
@@ -72,6 +77,8 @@ struct Stream {
     rate: u32,
     channels: Vec<TakeChannel>,
     placement: Placement,
+    /// Stream frame of the first one: [`STREAM_BEGINS`], or where a stream of another rate ended.
+    begins: u64,
     /// Stream frame after the last one received.
     next: u64,
     /// JACK's counter that belongs to `next`; none until the first block after a (re)connection.
@@ -93,6 +100,8 @@ pub struct Engine {
     tape: Tape,
     outcomes: Sender<Outcome>,
     stream: Option<Stream>,
+    /// A server at another rate than that of the open takes: it is heard when they have ended.
+    waiting: Option<(u32, Vec<TakeChannel>)>,
     history: History,
     meters: Meters,
     orders: OrderSet,
@@ -118,6 +127,7 @@ impl Engine {
             tape,
             outcomes,
             stream: None,
+            waiting: None,
             history: History::default(),
             meters: Meters::default(),
             orders: OrderSet::default(),
@@ -134,8 +144,14 @@ impl Engine {
     pub fn connected(&mut self, rate: u32, channels: Vec<TakeChannel>, now: Now, quality: ClockQuality) {
         let count = channels.len();
         let pre_roll_frames = (self.settings.pre_roll_seconds * f64::from(rate)) as u64;
+        self.waiting = None;
         match &mut self.stream {
             Some(stream) if stream.rate == rate => {
+                if stream.channels.len() != count {
+                    // Blocks of the past have other channels: no pre-roll may reach into them.
+                    self.history.clear();
+                    self.private_until.resize(count.max(self.private_until.len()), 0);
+                }
                 stream.is_connected = true;
                 stream.next_jack = None;
                 stream.lost_frames = 0;
@@ -148,16 +164,20 @@ impl Engine {
                     format!("the audio server came back at {rate} Hz: open recordings wait for their rate"),
                 );
                 if let Some(stream) = &mut self.stream {
+                    stream.is_connected = false;
                     stream.why_missing = GapCause::RateChanged;
                 }
+                self.waiting = Some((rate, channels));
                 return;
             }
             _ => {
+                let begins = self.stream.as_ref().map_or(STREAM_BEGINS, |stream| stream.next);
                 self.stream = Some(Stream {
                     rate,
                     channels,
-                    placement: Placement::new(rate, STREAM_BEGINS, now, quality),
-                    next: STREAM_BEGINS,
+                    placement: Placement::new(rate, begins, now, quality),
+                    begins,
+                    next: begins,
                     next_jack: None,
                     lost_frames: 0,
                     backlog_frames_max: BACKLOG_SECONDS_MAX * u64::from(rate) + pre_roll_frames,
@@ -170,13 +190,16 @@ impl Engine {
                 self.private_until = vec![0; count];
             }
         }
-        self.meters.begin(rate, count, self.settings.measures);
+        self.meters.begin(rate, count, &self.settings);
         self.tell(now.wall, format!("the audio server delivers {count} channels at {rate} Hz"));
     }
 
     /// The server is gone.
     pub fn disconnected(&mut self, now: Now) {
+        self.waiting = None;
         let Some(stream) = &mut self.stream else { return };
+        // A server that dies while it runs free leaves real time behind: takes end by the clock again.
+        stream.is_freewheel = false;
         if stream.is_connected {
             stream.is_connected = false;
             stream.why_missing = GapCause::JackGone;
@@ -195,12 +218,15 @@ impl Engine {
 
     /// A run of periods came out of the ring. `jack_minus_mono_us` makes JACK's microseconds monotonic ones.
     pub fn batch(&mut self, batch: Batch, jack_minus_mono_us: i64, now: Now) {
-        let Some(stream) = &mut self.stream else { return };
+        // Frames of a server at another rate belong to no take.
+        let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_connected) else { return };
         let Batch { head, mut block } = batch;
         let us = head.usecs.saturating_add_signed(-jack_minus_mono_us);
-        let first = match stream.next_jack {
-            Some(expected) => stream.next + u64::from(head.frame_time.wrapping_sub(expected)),
-            None => stream.first_after_connection(us),
+        let ahead = stream.next_jack.map(|expected| head.frame_time.wrapping_sub(expected));
+        let first = match ahead {
+            Some(ahead) if ahead < JACK_BEHIND => stream.next + u64::from(ahead),
+            // A counter that went back counts nothing any more: only the clock can say how many frames are missing.
+            Some(_) | None => stream.first_after_connection(us),
         };
         if first > stream.next {
             let was_full = head.lost_frames > stream.lost_frames;
@@ -209,7 +235,7 @@ impl Engine {
                 Some(_) if was_full => GapCause::Overload,
                 Some(_) => GapCause::Xrun,
             };
-            let is_first = stream.next == STREAM_BEGINS;
+            let is_first = stream.next == stream.begins;
             if !is_first {
                 block.gap_before = Some(cause);
                 *self.lost.entry(cause).or_default() += first - stream.next;
@@ -265,6 +291,11 @@ impl Engine {
             );
         }
         self.end_by_clock(now);
+        if self.takes.is_empty()
+            && let Some((rate, channels)) = self.waiting.take()
+        {
+            self.connected(rate, channels, now, quality);
+        }
         self.start_due(now);
     }
 
@@ -322,9 +353,9 @@ impl Engine {
 impl Stream {
     /// The stream frame of the first block after a connection: by the clock, never before what was already received.
     fn first_after_connection(&mut self, us: u64) -> u64 {
-        if self.next == STREAM_BEGINS {
-            self.placement.restart(STREAM_BEGINS, us);
-            return STREAM_BEGINS;
+        if self.next == self.begins {
+            self.placement.restart(self.begins, us);
+            return self.begins;
         }
         let first = self.placement.frame_at_us(us).max(self.next);
         self.placement.restart(first, us);

@@ -7,7 +7,7 @@ use super::{Engine, Outcome, Stream};
 use crate::capture::block::Block;
 use crate::capture::tape::Op;
 use crate::domain::take::{CloseReason, Opened, SegmentOpened, TakeChannel};
-use crate::domain::{GapCause, Order, OrderSet, TakeId};
+use crate::domain::{Fact, GapCause, Order, OrderSet, TakeId};
 use crate::sys::clock::Now;
 
 /// A take that a crash left open and whose order still stands.
@@ -23,8 +23,10 @@ pub struct Unfinished {
     pub anchor: Option<SegmentOpened>,
     /// Paused since this frame.
     pub paused_from: Option<u64>,
-    /// Its planned length in frames.
+    /// Its planned length in frames, as its log has it.
     pub planned_frames: Option<u64>,
+    /// Sum of the clock steps while it was recorded.
+    pub stepped_seconds: f64,
 }
 
 impl Engine {
@@ -41,6 +43,11 @@ impl Engine {
                 Some(order) => take.replan(order.clone(), rate, &self.tape),
                 // An order that vanished is no order to stop: a take ends when someone says so.
                 None => tracing::warn!(take.id = %take.id(), "the order of a running recording is gone: it goes on"),
+            }
+        }
+        for unfinished in &mut self.unfinished {
+            if let Some(order) = orders.get(unfinished.order.id) {
+                unfinished.order = order.clone();
             }
         }
         self.orders = orders;
@@ -160,29 +167,43 @@ impl Engine {
     pub(super) fn adopt_unfinished(&mut self, block: &Arc<Block>) {
         for unfinished in std::mem::take(&mut self.unfinished) {
             let Some(stream) = &self.stream else { return };
-            let id = unfinished.order.id;
+            let (id, at) = (unfinished.order.id, stream.placement.wall_at(block.first));
             let same_rate = unfinished.opened.sample_rate == stream.rate;
-            let channels: Vec<usize> = unfinished.opened.channels.iter().map(|c| usize::from(c.number) - 1).collect();
+            // Numbers begin at 1: a log that says otherwise does not come so far.
+            let channels: Vec<usize> =
+                unfinished.opened.channels.iter().map(|c| usize::from(c.number).saturating_sub(1)).collect();
             if !same_rate || channels.iter().any(|&index| index >= stream.channels.len()) {
-                self.tape.send(Op::Adopt { id });
-                let reason = CloseReason::EndedWhileDown;
-                self.tape.send(Op::Close { id, frames: unfinished.frames, reason });
-                self.done.insert(id);
-                tracing::warn!(take.id = %id, "recording {id} cannot go on: the audio server has another rate or fewer channels");
+                self.close_unfinished(&unfinished, CloseReason::EndedWhileDown);
+                let why = "the audio server has another rate or fewer channels than before";
+                self.tell(at, format!("recording {id} cannot go on: {why}. What was recorded is safe"));
                 continue;
             }
             let frame_now = unfinished.frame_at(block, stream, &self.settings.boot_id);
             // Stream frames begin high enough that a take of a year still has its frame 0 above nothing.
             let zero = block.first.saturating_sub(frame_now);
-            let end = unfinished.planned_frames.map(|frames| zero + frames);
-            let start = zero + unfinished.opened.pre_roll_frames;
+            let rate = f64::from(stream.rate);
+            let late = (unfinished.opened.late_seconds * rate).round() as u64;
+            let start = (zero + unfinished.opened.pre_roll_frames).saturating_sub(late);
+            let frames = unfinished.planned(start, zero, rate);
+            let end = frames.map(|frames| zero.saturating_add(frames).max(zero + unfinished.frames));
             self.tape.send(Op::Adopt { id });
+            if frames != unfinished.planned_frames {
+                self.tape.send(Op::Note { id, fact: Fact::Planned { frames } });
+            }
             let take = RunningTake::new(unfinished.order, channels, zero, start, block.first, end)
                 .with_missing(zero + unfinished.frames, GapCause::CaptureDown)
-                .with_pause(unfinished.paused_from.map(|frame| zero + frame));
-            tracing::info!(take.id = %id, "recording {id} goes on at frame {frame_now}");
+                .with_pause(unfinished.paused_from.map(|frame| zero + frame))
+                .with_steps(unfinished.stepped_seconds);
+            self.tell(at, format!("recording {id} goes on at frame {frame_now}"));
             self.takes.insert(id, take);
         }
+    }
+
+    fn close_unfinished(&mut self, unfinished: &Unfinished, reason: CloseReason) {
+        let id = unfinished.order.id;
+        self.tape.send(Op::Adopt { id });
+        self.tape.send(Op::Close { id, frames: unfinished.frames, reason });
+        self.done.insert(id);
     }
 
     /// Something happens to a running take at a monotonic time.
@@ -199,6 +220,12 @@ impl Engine {
 
     /// Ends a running take at a monotonic time; false if it is not running.
     pub fn stop(&mut self, id: TakeId, mono_us: u64) -> bool {
+        if let Some(at) = self.unfinished.iter().position(|unfinished| unfinished.order.id == id) {
+            // No frame has come since the recorder is back: it ends with what it has.
+            let unfinished = self.unfinished.remove(at);
+            self.close_unfinished(&unfinished, CloseReason::Stopped);
+            return true;
+        }
         let frame = self.frame_at(mono_us);
         let Some(take) = self.takes.get_mut(&id) else { return false };
         take.stop_at(frame);
@@ -216,10 +243,28 @@ impl Engine {
 }
 
 impl Unfinished {
+    /// Its planned length in frames as its order has it now: it may have been given another end while the recorder was
+    /// down. An order that says what it always said keeps the length of the log, to the frame.
+    fn planned(&self, start: u64, zero: u64, rate: f64) -> Option<u64> {
+        let by_order = |stepped: f64| {
+            let seconds = self.order.planned_seconds()?;
+            let seconds = if self.order.stop.is_some() { seconds - stepped } else { seconds };
+            Some((start + (seconds.max(0.0) * rate).round() as u64).saturating_sub(zero))
+        };
+        let is_said = |frames: Option<u64>| match (frames, self.planned_frames) {
+            (Some(now), Some(then)) => now.abs_diff(then) as f64 <= rate / 100.0,
+            (now, then) => now == then,
+        };
+        // The log's plan was made before the clock was stepped, or after.
+        let is_unchanged = is_said(by_order(0.0)) || is_said(by_order(self.stepped_seconds));
+        if is_unchanged { self.planned_frames } else { by_order(self.stepped_seconds) }
+    }
+
     /// The take's frame at the first sample of `block`.
     ///
     /// If JACK's own counter agrees with the clock to a quarter of a second it is the same server still counting, and the
-    /// answer is exact; otherwise the clock's answer is taken: the monotonic one within a boot, else the wall's.
+    /// answer is exact; otherwise the clock's answer is taken: the monotonic one within a boot, else the wall's. A clock
+    /// that went back says that no time passed; then one frame is missing at the least, so that the joint is told.
     fn frame_at(&self, block: &Block, stream: &Stream, boot_id: &str) -> u64 {
         let Some(anchor) = &self.anchor else { return self.frames };
         let rate = f64::from(stream.rate);
@@ -233,7 +278,9 @@ impl Unfinished {
         let wraps = ((by_clock - anchor.first_frame as f64 - counted) / 2f64.powi(32)).round().max(0.0);
         let by_jack = anchor.first_frame as f64 + counted + wraps * 2f64.powi(32);
         let agree = is_same_boot && (by_jack - by_clock).abs() <= rate / 4.0;
-        let frame = if agree { by_jack } else { by_clock.round() };
-        (frame as u64).max(self.frames)
+        match agree {
+            true => (by_jack as u64).max(self.frames),
+            false => (by_clock.round() as u64).max(self.frames + 1),
+        }
     }
 }

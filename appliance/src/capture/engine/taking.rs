@@ -11,6 +11,9 @@ use crate::capture::tape::{Op, Tape};
 use crate::domain::take::CloseReason;
 use crate::domain::{Fact, Gap, GapCause, Mark, Order, TakeId};
 
+/// The most edges that wait for their frame, while the audio server gives none: nobody marks more in a session.
+const EDGES_MAX: usize = 4_096;
+
 /// What happens at a frame that may not have arrived yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edge {
@@ -78,6 +81,12 @@ impl RunningTake {
         self
     }
 
+    /// Sum of the clock steps before the recorder went down.
+    pub fn with_steps(mut self, seconds: f64) -> Self {
+        self.stepped_seconds = seconds;
+        self
+    }
+
     /// It was paused when the recorder went down, and still is.
     pub fn with_pause(mut self, from: Option<u64>) -> Self {
         self.paused_from = from;
@@ -114,9 +123,11 @@ impl RunningTake {
         self.paused_from.is_some()
     }
 
-    /// Whether a measured stretch lies in the take. One that begins before the take or inside a pause does not.
+    /// Whether a measured stretch lies in the take. One that begins before the take or inside a pause does not, nor one
+    /// whose audio the disk does not take: its queue would grow for as long as the disk stands still.
     pub fn wants(&self, hop: &PlacedHop) -> bool {
-        self.paused_from.is_none() && hop.first >= self.zero && hop.first >= self.private_until && !self.has_ended
+        let is_kept = self.paused_from.is_none() && self.missing.is_none() && !self.has_ended;
+        is_kept && hop.first >= self.zero && hop.first >= self.private_until
     }
 
     /// Channels and the stream frame up to which they were off the record; `u64::MAX` while they are.
@@ -139,6 +150,9 @@ impl RunningTake {
     /// # Errors
     /// A sentence: it cannot happen in the state the take will be in.
     pub fn at(&mut self, frame: u64, edge: Edge) -> Result<u64, String> {
+        if self.edges.len() >= EDGES_MAX {
+            return Err("no audio arrives and too many marks wait for it: this one is not kept".into());
+        }
         let will_pause = self.edges.iter().rev().find_map(|(_, edge)| match edge {
             Edge::Pause => Some(true),
             Edge::Resume => Some(false),
@@ -187,8 +201,7 @@ impl RunningTake {
         }
         if block.first > self.next {
             let cause = block.gap_before.unwrap_or(GapCause::Xrun);
-            self.missing.get_or_insert((self.next, cause));
-            self.skip_to(block.first, stream, tape);
+            self.skip_to(block.first, cause, stream, tape);
         }
         while !self.has_ended && self.next < block.end() {
             let to = self.next_edge(block.end());
@@ -206,9 +219,10 @@ impl RunningTake {
         most.min(edge).min(self.end.unwrap_or(most))
     }
 
-    /// Edges inside a gap happen too, in order.
-    fn skip_to(&mut self, frame: u64, stream: &Stream, tape: &Tape) {
+    /// Edges inside a gap happen too, in order; what lies between a pause and its end is not missing.
+    fn skip_to(&mut self, frame: u64, cause: GapCause, stream: &Stream, tape: &Tape) {
         while !self.has_ended && self.next < frame {
+            self.missing.get_or_insert((self.next, cause));
             self.next = self.next_edge(frame);
             self.pass_edges(stream, tape);
         }
@@ -239,7 +253,8 @@ impl RunningTake {
 
     fn tell_missing(&mut self, tape: &Tape) {
         let Some((first, cause)) = self.missing.take() else { return };
-        if self.next > first {
+        // What would not have been kept is not missing.
+        if self.next > first && self.paused_from.is_none() {
             let gap = Gap { first_frame: self.frame_of(first), frames: self.next - first, cause, channels: None };
             tape.send(Op::Gap { id: self.id(), gap });
         }
@@ -293,6 +308,9 @@ impl RunningTake {
                 Fact::Paused { frame: take_frame, at }
             }
             Edge::Resume => {
+                if let Some((first, _)) = &mut self.missing {
+                    *first = frame.max(*first);
+                }
                 self.paused_from = None;
                 self.private_until = frame;
                 Fact::Resumed { frame: take_frame, at }
@@ -304,8 +322,7 @@ impl RunningTake {
     /// No frames come and its time is over.
     pub fn end_without_frames(&mut self, now: u64, stream: &Stream, tape: &Tape) {
         if let Some(end) = self.end.filter(|&end| end <= now && !self.has_ended) {
-            self.missing.get_or_insert((self.next, stream.why_missing));
-            self.skip_to(end, stream, tape);
+            self.skip_to(end, stream.why_missing, stream, tape);
             self.pass_edges(stream, tape);
         }
     }

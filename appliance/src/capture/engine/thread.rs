@@ -54,17 +54,17 @@ impl EngineThread {
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut next_wake_us = clock::mono_us();
         loop {
-            let now_us = clock::mono_us();
-            let wait = Duration::from_micros(next_wake_us.saturating_sub(now_us));
-            match messages.recv_timeout(wait) {
+            if clock::mono_us() >= next_wake_us {
+                // Before any message: clients that ask without end must not keep the ring from being emptied.
+                self.wake();
+                let wake = if self.engine.is_freewheel() { WAKE_FREEWHEEL } else { WAKE };
+                next_wake_us = clock::mono_us().max(next_wake_us) + wake.as_micros() as u64;
+                self.jack.engine_beats.fetch_add(1, Ordering::Relaxed);
+            }
+            match messages.recv_timeout(Duration::from_micros(next_wake_us.saturating_sub(clock::mono_us()))) {
                 Ok(Message::Quit) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(message) => self.hear(message),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.wake();
-                    let wake = if self.engine.is_freewheel() { WAKE_FREEWHEEL } else { WAKE };
-                    next_wake_us = clock::mono_us().max(next_wake_us) + wake.as_micros() as u64;
-                    self.jack.engine_beats.fetch_add(1, Ordering::Relaxed);
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
         self.wake();

@@ -73,12 +73,15 @@ impl Patchbay {
     /// No server, a refusal, or nothing to record.
     pub fn connect(&mut self, name: &str) -> Result<(), JackError> {
         self.shared.is_down.store(false, Ordering::SeqCst);
+        // A server that died while it ran free never said that it stopped to; a new one says when it begins to.
+        self.shared.is_freewheel.store(false, Ordering::SeqCst);
         let client = match Client::new(CLIENT, ClientOptions::NO_START_SERVER) {
             Ok((client, _)) => client,
             Err(_) => return Err(JackError::NoServer(name.to_owned())),
         };
         self.assign(&client);
-        let count = self.map.channels.len().min(usize::from(MAX_CHANNELS));
+        self.map.channels.truncate(usize::from(MAX_CHANNELS));
+        let count = self.map.channels.len();
         if count == 0 {
             return Err(JackError::NoChannels);
         }

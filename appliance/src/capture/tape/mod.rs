@@ -123,6 +123,13 @@ impl Tape {
         (Self { ops, shared: Arc::default(), thread: None }, queue)
     }
 
+    /// What a tape does that has written everything up to stream frame `frame`, but for one block.
+    #[cfg(test)]
+    pub fn pretend_written_through(&self, frame: u64) {
+        self.shared.audio_queued.store(1, Ordering::Release);
+        self.shared.written_through.store(frame, Ordering::Release);
+    }
+
     /// Sends frames of a block. Never waits: see [`Tape::frames_behind`].
     pub fn send_audio(&self, id: TakeId, position: Position, block: Arc<Block>, from: usize, frames: usize) {
         if self.shared.audio_queued.fetch_add(1, Ordering::AcqRel) == 0 {
