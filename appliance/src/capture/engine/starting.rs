@@ -249,7 +249,7 @@ impl Unfinished {
         let by_order = |stepped: f64| {
             let seconds = self.order.planned_seconds()?;
             let seconds = if self.order.stop.is_some() { seconds - stepped } else { seconds };
-            Some((start + (seconds.max(0.0) * rate).round() as u64).saturating_sub(zero))
+            Some(start.saturating_add((seconds.max(0.0) * rate).round() as u64).saturating_sub(zero))
         };
         let is_said = |frames: Option<u64>| match (frames, self.planned_frames) {
             (Some(now), Some(then)) => now.abs_diff(then) as f64 <= rate / 100.0,

@@ -187,8 +187,8 @@ impl RunningTake {
             Some(_) => seconds - self.stepped_seconds,
             None => seconds,
         });
-        self.end =
-            seconds.map(|seconds| (self.start + (seconds.max(0.0) * f64::from(rate)).round() as u64).max(self.next));
+        let frames_in = |seconds: f64| (seconds.max(0.0) * f64::from(rate)).round() as u64;
+        self.end = seconds.map(|seconds| self.start.saturating_add(frames_in(seconds)).max(self.next));
         self.order = order;
         let frames = self.end.map(|end| self.frame_of(end));
         tape.send(Op::Note { id: self.id(), fact: Fact::Planned { frames } });
@@ -323,7 +323,9 @@ impl RunningTake {
     pub fn end_without_frames(&mut self, now: u64, stream: &Stream, tape: &Tape) {
         if let Some(end) = self.end.filter(|&end| end <= now && !self.has_ended) {
             self.skip_to(end, stream.why_missing, stream, tape);
-            self.pass_edges(stream, tape);
+            if !self.has_ended {
+                self.pass_edges(stream, tape);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod adopting;
 mod desk;
 mod faults;
+mod pipeline;
 
 use jiff::SignedDuration;
 

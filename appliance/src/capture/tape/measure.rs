@@ -20,7 +20,7 @@ impl SegmentMeter {
     pub fn new(opened: &Opened) -> Self {
         let numbers: Vec<u16> = opened.channels.iter().map(|channel| channel.number).collect();
         Self {
-            indices: numbers.iter().map(|&number| usize::from(number) - 1).collect(),
+            indices: numbers.iter().map(|&number| usize::from(number).saturating_sub(1)).collect(),
             rate: opened.sample_rate,
             summaries: numbers.iter().map(|_| Summary::default()).collect(),
             programme: Programme::new(vec![1.0; numbers.len()]),
@@ -35,6 +35,11 @@ impl SegmentMeter {
             summary.add(channel, hop.frames);
         }
         self.programme.add_hop(channels, hop.frames);
+    }
+
+    /// Frames were lost: windows of loudness do not reach over them.
+    pub fn gap(&mut self) {
+        self.programme.reset_after_gap();
     }
 
     /// Loudness of the segment; nothing is set when nothing was measured.

@@ -29,6 +29,8 @@ use crate::sys::{clock, disk};
 pub const BACKLOG_SECONDS_MAX: u64 = 30;
 /// How often everything is made durable: what a power cut may cost.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long the end of capture waits for hashes of the last segments; what is not known by then recovery computes.
+const LAST_HASHES: Duration = Duration::from_secs(2);
 /// Room that is never used for audio, so that logs, headers and the rest of the machine keep working.
 pub const RESERVE_BYTES: u64 = 4 << 20;
 
@@ -50,7 +52,7 @@ pub enum Op {
     Close { id: TakeId, frames: u64, reason: CloseReason },
     /// A finished segment's hash is known.
     Hashed { id: TakeId, file: String, sha256: Result<String, String> },
-    /// Ends the thread: every open take is synced and left to the next start.
+    /// Ends the thread: segments of open takes are completed, and the takes left to the next start.
     Quit,
 }
 
@@ -195,7 +197,27 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        self.sync(clock::mono_us());
+        self.rest(queue);
+    }
+
+    /// The end of capture, on purpose: what is on disk says the truth of itself, and open takes go on with the next start.
+    fn rest(&mut self, queue: &Receiver<Op>) {
+        let ids: Vec<TakeId> = self.reels.keys().copied().collect();
+        for id in ids {
+            self.with(id, Reel::rest);
+        }
+        let give_up_us = clock::mono_us() + LAST_HASHES.as_micros() as u64;
+        while self.reels.values().any(|reel| reel.hashes_due() > 0) || !self.tails.is_empty() {
+            let wait_us = give_up_us.saturating_sub(clock::mono_us());
+            match queue.recv_timeout(Duration::from_micros(wait_us)) {
+                Ok(Op::Hashed { id, file, sha256 }) => self.hashed(id, file, sha256),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        for reel in self.reels.values_mut() {
+            reel.rest();
+        }
     }
 
     fn apply(&mut self, op: Op) {
@@ -286,17 +308,21 @@ impl Writer {
     /// Once a second: everything written becomes durable, takes without room look for some.
     fn sync(&mut self, began_us: u64) {
         let space = disk::space(self.data.path());
-        let free_bytes = space.map(|space| space.free_bytes).unwrap_or(0);
+        // A disk that does not say how much room it has may still take data; writing tells.
+        let known = space.as_ref().map_or(u64::MAX, |space| space.free_bytes);
+        if let Err(error) = &space {
+            self.fail(format!("{} does not say how much room it has: {error}", self.data.path().display()));
+        }
         let rate = self.reels.values().map(Reel::bytes_per_second).sum::<u64>();
         let low = RESERVE_BYTES + 2 * rate;
         let ids: Vec<TakeId> = self.reels.keys().copied().collect();
         for id in ids {
             self.with(id, |reel| {
-                if free_bytes < low {
+                if known < low {
                     reel.starve(GapCause::DiskFull);
                 }
                 // Room for some seconds more than where it stops, or it would stop and go each second.
-                reel.tick(free_bytes >= low + RESERVE_BYTES / 2 + 4 * rate);
+                reel.tick(known >= low + RESERVE_BYTES / 2 + 4 * rate);
             });
             if self.reels.get(&id).is_some_and(Reel::is_settled) {
                 self.settle(id);
@@ -305,7 +331,7 @@ impl Writer {
         self.shared.bytes_per_second.store(rate, Ordering::Relaxed);
         let starved = self.reels.iter().filter_map(|(id, reel)| Some((*id, reel.starved_by()?))).collect();
         let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.free_bytes = free_bytes;
+        status.free_bytes = space.map_or(0, |space| space.free_bytes);
         status.starved = starved;
         status.sync_ms = (clock::mono_us() - began_us) / 1_000;
     }

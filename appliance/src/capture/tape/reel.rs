@@ -4,35 +4,37 @@
 //! and disk trouble end it, and the next segment begins at the frame where audio goes on. When the disk is full the take is
 //! cut at its last whole second, closed properly, and goes on in a new segment when there is room.
 
+mod segment;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::segment::{OpenSegment, cause_of, channel_slices, format_of, gap_label, into_io, room};
 use super::resume_log;
 use crate::audio::facts::Hop;
-use crate::audio::pcm::SampleFormat;
-use crate::audio::wav::{WavSpec, WavWriter};
-use crate::audio::{AudioError, Encoder, FileInfo, Marker, MarkerKind, Part};
+use crate::audio::wav::{MARKERS_LIMIT, WavSpec, WavWriter};
+use crate::audio::{Encoder, FileInfo, Marker, MarkerKind, Part};
 use crate::capture::block::Block;
 use crate::capture::take::folder::TakeFolder;
 use crate::capture::take::log::LogWriter;
 use crate::capture::tape::measure::SegmentMeter;
-use crate::domain::order::StoredAs;
 use crate::domain::take::{CloseReason, Opened, SegmentClosed, SegmentOpened};
 use crate::domain::{Fact, Gap, GapCause};
 use crate::sys::{clock, files};
 
 /// Gaps up to this long are silence inside the segment; longer ones end it, so that a lost hour does not cost a gigabyte.
 pub const FILLED_GAP_SECONDS: u64 = 2;
-/// Facts kept in memory while the disk takes none.
+/// Facts kept in memory while the disk takes none. Beyond it marks and single channels' gaps are lost, and that is told;
+/// what the timeline is made of is always kept, it is a few facts for each segment.
 const PENDING_FACTS_MAX: usize = 4_096;
-/// No segment grows beyond this, whatever its length in time: every tool opens it.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// Room for header, cue points and pad in a segment of the greatest size.
-const SEGMENT_OVERHEAD_BYTES: u64 = 1 << 20;
+/// Frames of silence written at once into a filled gap.
+const SILENCE_FRAMES: usize = 4_096;
 
 /// Where a frame lies: in the take and on every clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,20 +47,6 @@ pub struct Position {
     pub mono_us: u64,
     /// JACK's counter there.
     pub jack_frame: u32,
-}
-
-struct OpenSegment {
-    file: String,
-    first_frame: u64,
-    writer: WavWriter<File>,
-    markers: Vec<Marker>,
-    meter: SegmentMeter,
-}
-
-impl OpenSegment {
-    fn end(&self) -> u64 {
-        self.first_frame + self.writer.frames()
-    }
 }
 
 /// Why nothing is written, and from which frame.
@@ -82,9 +70,11 @@ pub struct Reel {
     starved: Option<Starved>,
     finished: Vec<String>,
     hashes_due: usize,
+    is_paused: bool,
     is_closed: bool,
     is_dirty: bool,
     error: Option<String>,
+    /// What a channel that is not in a block reads as, and what fills a gap.
     silence: Vec<f32>,
 }
 
@@ -108,9 +98,10 @@ impl Reel {
         let fold = log.fold(&folder.log()).map_err(|error| error.to_string())?;
         let info = fold.info(true);
         let number = u32::try_from(info.segments.len()).unwrap_or(u32::MAX) + 1;
-        let unhashed = info.segments.iter().filter(|s| s.sha256.is_none() && !s.is_open);
+        let unhashed = info.segments.iter().filter(|s| s.sha256.is_none() && !s.is_open && s.frames > 0);
         let finished: Vec<String> = unhashed.map(|s| s.file.clone()).collect();
         let mut reel = Self::new(folder, fold.opened().clone(), Some(writer), number, info.frames);
+        reel.is_paused = fold.paused_from().is_some();
         reel.hashes_due = finished.len();
         reel.finished = finished;
         Ok(reel)
@@ -129,6 +120,7 @@ impl Reel {
             starved: None,
             finished: Vec::new(),
             hashes_due: 0,
+            is_paused: false,
             is_closed: false,
             is_dirty: true,
             error: None,
@@ -141,6 +133,13 @@ impl Reel {
         if !self.may_write(position.frame) {
             self.reached = position.frame + frames as u64;
             return;
+        }
+        if self.segment.as_ref().is_some_and(|segment| segment.end() != position.frame) {
+            // Frames are missing that nobody told of: they must not shift those that follow.
+            self.end_segment();
+        }
+        if self.silence.len() < frames {
+            self.silence.resize(frames, 0.0);
         }
         let mut done = 0;
         while done < frames {
@@ -156,7 +155,7 @@ impl Reel {
                 self.end_segment();
                 continue;
             }
-            let channels = channel_slices(&self.opened, block, from + done, n);
+            let channels = channel_slices(&self.opened, block, from + done, &self.silence[..n]);
             let Some(segment) = &mut self.segment else { break };
             if let Err(error) = segment.writer.write(&channels) {
                 self.fail("cannot be written", &into_io(error), frame);
@@ -177,14 +176,16 @@ impl Reel {
 
     /// Frames are missing on all channels.
     pub fn gap(&mut self, gap: Gap) {
-        self.reached = self.reached.max(gap.first_frame + gap.frames);
+        self.reached = self.reached.max(gap.first_frame.saturating_add(gap.frames));
         if self.starved.is_some() {
             return; // The gap that the disk made covers this one.
         }
         let is_short = gap.frames <= FILLED_GAP_SECONDS * u64::from(self.opened.sample_rate);
         let is_filled = is_short && self.fill(gap.frames);
         if is_filled {
-            self.mark(gap.first_frame, gap.frames, &format!("Gap: {}", gap.cause.describe()), MarkerKind::Gap);
+            if let Some(segment) = &mut self.segment {
+                segment.meter.gap();
+            }
         } else {
             self.end_segment();
         }
@@ -196,25 +197,35 @@ impl Reel {
         match &fact {
             Fact::Mark(mark) => self.mark(mark.frame, 0, &mark.label, MarkerKind::Mark),
             Fact::Gap(gap) => {
-                let label = format!("Gap on {}: {}", channel_list(gap), gap.cause.describe());
+                let label = gap_label(gap);
                 self.mark(gap.first_frame, gap.frames, &label, MarkerKind::Gap);
             }
-            Fact::Paused { .. } => self.end_segment(),
+            Fact::Paused { frame, .. } => {
+                self.end_segment();
+                self.tell_starved(*frame);
+            }
+            Fact::Resumed { frame, .. } => {
+                self.reached = self.reached.max(*frame);
+                if let Some(starved) = &mut self.starved {
+                    starved.from = starved.from.max(*frame);
+                }
+            }
             _ => {}
         }
-        self.pending.push_back(fact);
-        self.pending.truncate(PENDING_FACTS_MAX);
+        self.keep(fact);
         self.write_pending();
     }
 
     /// Ends the take at `frames`.
     pub fn close(&mut self, frames: u64, reason: CloseReason, at: Timestamp) {
-        self.end_segment();
-        if let Some(starved) = self.starved.take()
-            && frames > starved.from
-        {
-            self.note(Fact::Gap(starved.gap_until(frames)));
+        if self.is_closed {
+            return; // A second end would damage the log.
         }
+        self.end_segment();
+        if !self.is_paused {
+            self.tell_starved(frames);
+        }
+        self.starved = None;
         self.is_closed = true;
         self.note(Fact::Closed { frames, at, reason });
         self.sync();
@@ -228,10 +239,27 @@ impl Reel {
         }
     }
 
+    /// The recorder ends and the take goes on with the next one: its segment says the truth of itself and can be proven,
+    /// the take stays open.
+    pub fn rest(&mut self) {
+        self.end_segment();
+        self.write_pending();
+        self.sync();
+    }
+
+    /// Segments that were given away and whose hash is not known yet.
+    pub fn hashes_due(&self) -> usize {
+        self.hashes_due
+    }
+
     /// Once a second: makes durable what was written. A starved take learns whether there is room.
     pub fn tick(&mut self, has_room: bool) {
         if let Some(starved) = &mut self.starved {
             starved.has_room = has_room || starved.cause == GapCause::DiskError;
+        }
+        if self.log.is_none() && has_room && self.is_closed {
+            // No audio comes any more that would try again.
+            let _ = self.create();
         }
         self.write_pending();
         self.sync();
@@ -310,26 +338,69 @@ impl Reel {
             self.fail("cannot be begun", &error, frame);
             return false;
         }
-        if let Some(starved) = self.starved.take()
-            && frame > starved.from
-        {
-            tracing::warn!(take.id = %self.opened.id, "the disk takes data again: recording goes on at frame {frame}");
-            self.note(Fact::Gap(starved.gap_until(frame)));
-        }
+        tracing::warn!(take.id = %self.opened.id, "the disk takes data again: recording goes on at frame {frame}");
+        self.tell_starved(frame);
+        self.starved = None;
         true
     }
 
-    fn begin_segment(&mut self, position: Position) -> io::Result<()> {
-        let file = TakeFolder::segment_name(self.next_number);
-        let path = self.folder.segment(&file);
-        let mut handle = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-        if handle.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            // A name that a crash used before it could be told: recovery has it, we take the next.
-            self.next_number += 1;
-            return self.begin_segment(position);
+    /// Tells what the disk did not take up to `frame`; what comes after is told later.
+    fn tell_starved(&mut self, frame: u64) {
+        if let Some(starved) = &mut self.starved
+            && frame > starved.from
+        {
+            let gap =
+                Gap { first_frame: starved.from, frames: frame - starved.from, cause: starved.cause, channels: None };
+            starved.from = frame;
+            self.keep(Fact::Gap(gap));
         }
-        let handle = handle.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?.try_clone()?;
-        let writer = WavWriter::open(handle, self.spec(), &self.file_info(position)).map_err(into_io)?;
+    }
+
+    /// Keeps a fact until the log takes it.
+    fn keep(&mut self, fact: Fact) {
+        match &fact {
+            Fact::Paused { .. } => self.is_paused = true,
+            Fact::Resumed { .. } => self.is_paused = false,
+            _ => {}
+        }
+        let is_needed = match &fact {
+            Fact::Gap(gap) => gap.channels.is_none(),
+            Fact::Mark(_) | Fact::SegmentMeasured { .. } | Fact::ClockStepped { .. } => false,
+            Fact::Opened(_)
+            | Fact::SegmentOpened(_)
+            | Fact::SegmentClosed(_)
+            | Fact::SegmentHashed { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::Planned { .. }
+            | Fact::Recovered { .. }
+            | Fact::Closed { .. } => true,
+        };
+        if is_needed || self.pending.len() < PENDING_FACTS_MAX {
+            self.pending.push_back(fact);
+        } else {
+            self.error = Some(format!(
+                "the log of recording {} has taken nothing for too long: a mark or a channel's gap is lost. The audio is not",
+                self.opened.id
+            ));
+        }
+    }
+
+    fn begin_segment(&mut self, position: Position) -> io::Result<()> {
+        let (file, handle) = loop {
+            let file = TakeFolder::segment_name(self.next_number);
+            let path = self.folder.segment(&file);
+            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                // A name that a crash used before it could be told: recovery has it, we take the next.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.next_number += 1,
+                opened => break (file, opened?),
+            }
+        };
+        let writer = WavWriter::open(handle, self.spec(), &self.file_info(position)).map_err(|error| {
+            // It was made a moment ago and holds half a header: nobody shall find a file that no log knows.
+            let _ = std::fs::remove_file(self.folder.segment(&file));
+            into_io(error)
+        })?;
         self.next_number += 1;
         let meter = SegmentMeter::new(&self.opened);
         self.segment =
@@ -380,7 +451,9 @@ impl Reel {
         let bytes = segment.writer.data_offset() + frames * self.spec().align();
         if let Err(error) = segment.writer.get_ref().set_len(bytes) {
             self.error = Some(format!("{} cannot be cut: {error}", segment.file));
-            return segment.end();
+            let end = segment.end();
+            self.finish(segment);
+            return end;
         }
         segment.writer.truncate_to(frames);
         segment.markers.retain(|marker| marker.frame <= frames);
@@ -423,24 +496,27 @@ impl Reel {
         if frames > room {
             return false;
         }
-        let frames = usize::try_from(frames).unwrap_or(0);
-        self.silence.clear();
-        self.silence.resize(frames, 0.0);
-        let channels: Vec<&[f32]> = self.opened.channels.iter().map(|_| &self.silence[..]).collect();
-        match segment.writer.write(&channels) {
-            Ok(()) => true,
-            Err(error) => {
+        let end = segment.end() + frames;
+        self.silence.resize(self.silence.len().max(SILENCE_FRAMES), 0.0);
+        while segment.end() < end {
+            let n = (end - segment.end()).min(SILENCE_FRAMES as u64) as usize;
+            let channels: Vec<&[f32]> = self.opened.channels.iter().map(|_| &self.silence[..n]).collect();
+            if let Err(error) = segment.writer.write(&channels) {
                 let frame = segment.end();
                 self.fail("cannot be written", &into_io(error), frame);
-                false
+                return false;
             }
         }
+        true
     }
 
     fn mark(&mut self, frame: u64, frames: u64, label: &str, kind: MarkerKind) {
         if let Some(segment) = &mut self.segment
-            && frame + frames >= segment.first_frame
+            && frame.saturating_add(frames) >= segment.first_frame
+            && segment.markers.len() < MARKERS_LIMIT
         {
+            // Of a span that began in an earlier segment, the part in this one.
+            let frames = frames - segment.first_frame.saturating_sub(frame).min(frames);
             let frame = frame.saturating_sub(segment.first_frame);
             segment.markers.push(Marker { frame, frames, label: label.to_owned(), kind });
         }
@@ -461,10 +537,7 @@ impl Reel {
     }
 
     fn spec(&self) -> WavSpec {
-        let format = match self.opened.stored_as {
-            StoredAs::Pcm24 => SampleFormat::Pcm24,
-            StoredAs::Float32 => SampleFormat::Float32,
-        };
+        let format = format_of(&self.opened);
         let channels = u16::try_from(self.opened.channels.len()).unwrap_or(u16::MAX);
         WavSpec { rate: self.opened.sample_rate, channels, format }
     }
@@ -480,43 +553,5 @@ impl Reel {
             channels: self.opened.channels.iter().map(|channel| channel.label.clone()).collect(),
             part: Some(Part { number: self.next_number, first_frame: position.frame }),
         }
-    }
-}
-
-impl Starved {
-    fn gap_until(&self, frame: u64) -> Gap {
-        Gap { first_frame: self.from, frames: frame - self.from, cause: self.cause, channels: None }
-    }
-}
-
-/// Frames that still fit into the segment when the next one is the take's frame `frame`.
-fn room(opened: &Opened, segment: &OpenSegment, frame: u64) -> u64 {
-    let align = (opened.channels.len() * 3).max(1) as u64;
-    let by_size = (SEGMENT_BYTES_MAX - SEGMENT_OVERHEAD_BYTES) / align;
-    let most = opened.segment_frames.min(by_size).max(1);
-    most.saturating_sub(frame - segment.first_frame)
-}
-
-fn channel_slices<'a>(opened: &Opened, block: &'a Block, from: usize, frames: usize) -> Vec<&'a [f32]> {
-    let channels = opened.channels.iter();
-    channels.map(|c| block.channel(usize::from(c.number) - 1).get(from..from + frames).unwrap_or(&[])).collect()
-}
-
-fn channel_list(gap: &Gap) -> String {
-    let numbers = gap.channels.iter().flatten();
-    format!("channel {}", numbers.map(u16::to_string).collect::<Vec<_>>().join(", "))
-}
-
-fn cause_of(error: &io::Error) -> GapCause {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GapCause::DiskFull,
-        _ => GapCause::DiskError,
-    }
-}
-
-fn into_io(error: AudioError) -> io::Error {
-    match error {
-        AudioError::Io(error) => error,
-        other => io::Error::other(other.to_string()),
     }
 }

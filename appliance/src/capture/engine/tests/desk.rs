@@ -238,7 +238,10 @@ impl Desk {
                 Op::Measured { id, .. } => self.told.entry(id).or_default().hops += 1,
                 Op::Gap { id, gap } => self.told.entry(id).or_default().gaps.push(gap),
                 Op::Note { id, fact } => self.told.entry(id).or_default().facts.push(fact),
-                Op::Close { id, frames, reason } => self.told.entry(id).or_default().closed = Some((frames, reason)),
+                Op::Close { id, frames, reason } => {
+                    let before = self.told.entry(id).or_default().closed.replace((frames, reason));
+                    assert_eq!(before, None, "a take is closed once");
+                }
                 Op::Hashed { .. } | Op::Quit => {}
             }
         }
