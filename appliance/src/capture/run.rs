@@ -195,7 +195,8 @@ fn unfinished_of(order: crate::domain::Order, recovered: Recovered) -> Unfinishe
 }
 
 fn close_over(data: &DataDir, id: TakeId, set: &mut OrderSet, now: jiff::Timestamp) {
-    match recover::close(&data.take(id), now) {
+    let until = set.get(id).and_then(|order| order.stop).map_or(now, |stop| stop.min(now));
+    match recover::close(&data.take(id), until, now) {
         Ok(()) => tracing::info!("recording {id} ended while the recorder was down: closed as found"),
         Err(error) => tracing::error!("recording {id} cannot be closed: {error}"),
     }

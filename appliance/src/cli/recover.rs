@@ -36,9 +36,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         match result {
             Ok(recovered) => {
                 // A recording whose order still stands goes on when capture starts.
-                let goes_on = set.get(id).is_some_and(|order| !order.is_over(now));
+                let order = set.get(id);
+                let goes_on = order.is_some_and(|order| !order.is_over(now));
                 if !recovered.is_closed && !goes_on {
-                    recover::close(&data.take(id), now)?;
+                    let until = order.and_then(|order| order.stop).map_or(now, |stop| stop.min(now));
+                    recover::close(&data.take(id), until, now)?;
                 }
                 if recovered.was_changed && !arguments.json {
                     print(&format!("{id}: made whole, {} frames", recovered.info.frames))?;

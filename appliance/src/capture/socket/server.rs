@@ -24,6 +24,8 @@ const CLIENTS_MAX: usize = 64;
 const WRITE_WAIT: Duration = Duration::from_secs(5);
 /// Meter frames a client may be behind before it misses some: two seconds.
 const METER_QUEUE: usize = 40;
+/// Stack of a client's thread: the deepest line that is read (128 levels) takes a part of it, also without optimisation.
+pub(crate) const CLIENT_STACK_BYTES: usize = 256 << 10;
 /// A start that lies further back than this was not meant.
 const PAST_SECONDS: f64 = 1.0;
 
@@ -74,7 +76,7 @@ fn admit(mut stream: UnixStream, service: Arc<Service>, clients: Arc<AtomicUsize
         }
         clients.fetch_sub(1, Ordering::SeqCst);
     };
-    if std::thread::Builder::new().name("client".into()).stack_size(256 << 10).spawn(talk).is_err() {
+    if std::thread::Builder::new().name("client".into()).stack_size(CLIENT_STACK_BYTES).spawn(talk).is_err() {
         left.fetch_sub(1, Ordering::SeqCst);
     }
 }

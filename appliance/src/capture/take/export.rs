@@ -82,6 +82,7 @@ pub fn export(folder: &TakeFolder, request: &Request) -> Result<Exported, Export
     let info = loaded.info(true);
     let zone = TimeZone::get(&loaded.fold.opened().time_zone).unwrap_or(TimeZone::UTC);
     let picked = pick_channels(&info, &request.channels)?;
+    refuse_own_folder(folder, &request.output)?;
     let (from, to) = span(&Timeline::new(folder, &info, 0), &info, request)?;
     if request.is_float && request.format != Format::Wav {
         return Err(ExportError::Impossible("--float goes with --format wav: the other formats hold no floats".into()));
@@ -101,6 +102,17 @@ pub fn export(folder: &TakeFolder, request: &Request) -> Result<Exported, Export
         files.push(output);
     }
     Ok(Exported { files, frames: to - from })
+}
+
+/// An export under a segment's name would take its place.
+fn refuse_own_folder(folder: &TakeFolder, output: &Path) -> Result<(), ExportError> {
+    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (parent.canonicalize(), folder.path().canonicalize()) {
+        (Ok(parent), Ok(own)) if parent.starts_with(&own) => {
+            Err(ExportError::Impossible("--output lies in the recording's own folder: write it somewhere else".into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn pick_channels(info: &TakeInfo, wanted: &Channels) -> Result<Vec<usize>, ExportError> {

@@ -70,10 +70,8 @@ impl Log {
             torn_bytes: (bytes.len() - whole) as u64,
             chain: String::new(),
         };
-        for (index, line) in bytes[..whole].split(|&b| b == b'\n').enumerate() {
-            if line.is_empty() && index > 0 {
-                continue; // What follows the last newline.
-            }
+        let lines = bytes[..whole].strip_suffix(b"\n").map(|text| text.split(|&b| b == b'\n'));
+        for (index, line) in lines.into_iter().flatten().enumerate() {
             let (fact, chain) = read_line(line, &log.chain).map_err(|reason| damaged(path, index + 1, reason))?;
             log.facts.push(fact);
             log.chain = chain;
@@ -243,6 +241,21 @@ mod tests {
         (writer.bytes, writer.chain) = (bytes, chain);
         writer.append(&mark(2)).unwrap();
         assert_eq!(Log::read(&path).unwrap().facts, [mark(0), mark(2)]);
+    }
+
+    #[test]
+    fn a_log_of_nothing_or_of_half_a_line_is_empty_and_not_damaged() {
+        for bytes in [&b""[..], b"{\"fact\":\"opened\","] {
+            let log = parse(bytes).unwrap();
+            assert_eq!((log.facts.len(), log.torn_bytes), (0, bytes.len() as u64));
+        }
+    }
+
+    #[test]
+    fn an_empty_line_was_never_written() {
+        let bytes = written(2);
+        assert!(parse(&[&bytes[..], b"\n"].concat()).is_err());
+        assert!(parse(&[b"\n", &bytes[..]].concat()).is_err());
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub mod export;
 pub mod folder;
 pub mod log;
 pub mod recover;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 pub mod verify;
 

@@ -10,15 +10,20 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::folder::{DataDir, Loaded, TakeFolder};
-use super::log::{LogError, LogWriter};
+use super::log::{Log, LogError, LogWriter};
 use crate::audio::wav::{self, WavReader};
 use crate::audio::{AudioError, Loudness, Marker, MarkerKind};
 use crate::capture::tape::hasher::sha256_of;
-use crate::domain::take::{CloseReason, SegmentClosed, SegmentOpened};
+use crate::domain::take::{CloseReason, FRAMES_MAX, SegmentClosed, SegmentOpened};
 use crate::domain::{Fact, Gap, GapCause, Segment, TakeId, TakeInfo};
 
 /// What a power cut may have left unwritten at the end of a file: the time between two syncs, and a little.
 const UNSYNCED_SECONDS: f64 = 1.5;
+
+/// A header is a few kilobytes. In a file longer than this audio stands, whatever became of its header.
+const HEADER_BYTES_MAX: u64 = 1 << 20;
+/// How the header of every segment ends while it is open.
+const HEADER_END: &[u8; 8] = b"data\xff\xff\xff\xff";
 
 /// Why a take cannot be made whole.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +53,8 @@ pub struct Recovered {
     pub loaded: Loaded,
 }
 
-/// Makes every take of a data folder whole. Takes that cannot be are told apart; none stops the others.
+/// Makes every take of a data folder whole. Takes that cannot be are told apart; none stops the others. A folder in which
+/// a crash left nothing at all is removed: its order, if it still stands, begins anew.
 ///
 /// # Errors
 /// The folder of takes cannot be read.
@@ -58,7 +64,28 @@ pub fn recover_all(
     now: Timestamp,
 ) -> io::Result<Vec<(TakeId, Result<Recovered, RecoverError>)>> {
     let ids = data.take_ids()?;
-    Ok(ids.into_iter().map(|id| (id, recover(&data.take(id), boot_id, now))).collect())
+    let kept = ids.into_iter().filter(|&id| !remove_hollow(&data.take(id)));
+    Ok(kept.map(|id| (id, recover(&data.take(id), boot_id, now))).collect())
+}
+
+/// Removes a take's folder if the crash came before its first fact and its first frame; true if it did.
+fn remove_hollow(folder: &TakeFolder) -> bool {
+    let has_facts = match Log::read(&folder.log()) {
+        Ok(log) => !log.facts.is_empty(),
+        Err(LogError::Io { error, .. }) => error.kind() != io::ErrorKind::NotFound,
+        Err(LogError::Damaged { .. }) => true,
+    };
+    let Ok(entries) = std::fs::read_dir(folder.path()) else { return false };
+    let files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    let is_nothing = |path: &Path| *path == folder.log() || is_ours(path) && holds_no_audio(path);
+    if has_facts || !files.iter().all(|path| is_nothing(path)) {
+        return false;
+    }
+    let removed = files.iter().try_for_each(std::fs::remove_file).and_then(|()| std::fs::remove_dir(folder.path()));
+    if removed.is_ok() {
+        tracing::warn!("{}: the recorder ended before its first frame; nothing was in it", folder.path().display());
+    }
+    removed.is_ok()
 }
 
 /// Makes one take whole. `boot_id` is this boot's: within it, everything written is there.
@@ -68,7 +95,8 @@ pub fn recover_all(
 pub fn recover(folder: &TakeFolder, boot_id: &str, now: Timestamp) -> Result<Recovered, RecoverError> {
     let loaded = folder.load()?;
     let info = loaded.info(false);
-    let work: Vec<&Segment> = info.segments.iter().filter(|s| s.is_open || s.sha256.is_none()).collect();
+    let needs_work = |s: &&Segment| s.is_open || s.sha256.is_none() && folder.segment(&s.file).exists();
+    let work: Vec<&Segment> = info.segments.iter().filter(needs_work).collect();
     let is_whole = work.is_empty() && loaded.log.torn_bytes == 0;
     if !is_whole {
         let path = folder.log();
@@ -95,15 +123,18 @@ pub fn recover(folder: &TakeFolder, boot_id: &str, now: Timestamp) -> Result<Rec
     Ok(Recovered { id: info.id, was_changed: !is_whole, is_closed: loaded.is_closed(), info, anchor, loaded })
 }
 
-/// Closes a recovered take whose time is over. What is missing up to its planned end is a gap.
+/// Closes a recovered take whose time is over. What is missing up to its planned end is a gap; up to `until` if that was
+/// earlier, because then it was ended, or nobody knows yet what would have come.
 ///
 /// # Errors
 /// The log cannot be written.
-pub fn close(folder: &TakeFolder, now: Timestamp) -> Result<(), RecoverError> {
+pub fn close(folder: &TakeFolder, until: Timestamp, now: Timestamp) -> Result<(), RecoverError> {
     let loaded = folder.load()?;
     let info = loaded.info(false);
-    let planned = info.planned_seconds.map(|s| (s * f64::from(info.sample_rate)).round() as u64);
-    let end = planned.unwrap_or(info.frames).max(info.frames);
+    let frames_in = |seconds: f64| (seconds * f64::from(info.sample_rate)).round() as u64;
+    let ended = frames_in(until.duration_since(info.started_at).as_secs_f64());
+    let planned = info.planned_seconds.map(frames_in);
+    let end = planned.map_or(info.frames, |planned| planned.min(ended)).max(info.frames).min(FRAMES_MAX);
     if end > info.frames {
         let gap =
             Gap { first_frame: info.frames, frames: end - info.frames, cause: GapCause::CaptureDown, channels: None };
@@ -136,6 +167,8 @@ fn complete(path: &Path, segment: &Segment, info: &TakeInfo, is_same_boot: bool)
     let mut facts = Vec::new();
     if segment.is_open {
         let (frames, bytes) = match OpenOptions::new().read(true).write(true).open(path) {
+            // The crash came before the header was whole. The file stays as it is: it holds no frame.
+            Ok(_) if holds_no_header(path) => (0, std::fs::metadata(path)?.len()),
             Ok(handle) => tell_truth(handle, segment, info, is_same_boot)?,
             // The crash came between the log line and the file: there was no audio yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => (0, 0),
@@ -192,13 +225,28 @@ fn remove_empty_strangers(folder: &TakeFolder, info: &TakeInfo) {
     let Ok(entries) = std::fs::read_dir(folder.path()) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_known = !name.ends_with(".wav") || info.segments.iter().any(|segment| segment.file == name);
-        let is_empty = || {
-            let reader = File::open(entry.path()).map_err(AudioError::from).and_then(WavReader::open);
-            reader.map_or(true, |reader| reader.about().frames == 0)
-        };
-        if !is_known && is_empty() {
+        let is_known = info.segments.iter().any(|segment| segment.file == name);
+        if !is_known && is_ours(&entry.path()) && holds_no_audio(&entry.path()) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether a file is called as a segment is. What people put beside them is theirs.
+fn is_ours(path: &Path) -> bool {
+    let stem = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".wav"));
+    stem.is_some_and(|stem| stem.len() >= 4 && stem.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn holds_no_audio(path: &Path) -> bool {
+    let reader = File::open(path).map_err(AudioError::from).and_then(WavReader::open);
+    reader.map_or_else(|_| holds_no_header(path), |reader| reader.about().frames == 0)
+}
+
+/// Whether a file ends before the header of a segment does, or was never filled at all.
+fn holds_no_header(path: &Path) -> bool {
+    let is_short = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= HEADER_BYTES_MAX);
+    let has_end = |bytes: Vec<u8>| bytes.windows(HEADER_END.len()).any(|window| window == HEADER_END);
+    let is_readable = || File::open(path).map_err(AudioError::from).and_then(WavReader::open).is_ok();
+    is_short && !is_readable() && std::fs::read(path).is_ok_and(|bytes| !has_end(bytes))
 }

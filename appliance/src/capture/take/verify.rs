@@ -110,6 +110,9 @@ fn check_segment(loaded: &Loaded, segment: &Segment, info: &TakeInfo) -> Result<
     if actual != *expected {
         return Err(format!("was altered: SHA-256 is {actual}, recorded was {expected}"));
     }
+    if segment.frames == 0 {
+        return Ok(0); // Its bytes are as they were found; a crash may have come before the header was whole.
+    }
     let reader = WavReader::open(file).map_err(|error| error.to_string())?;
     let about = reader.about();
     if about.frames != segment.frames {
