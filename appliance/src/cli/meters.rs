@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{DataArgument, print, seconds};
+use super::{DataArgument, plain, print, seconds};
 use crate::capture::engine::meters::{ChannelMeter, ChannelState, MeterFrame, MeterStatus};
 use crate::capture::socket::Request;
 use crate::capture::socket::client::Client;
@@ -86,7 +86,7 @@ fn headline(frame: &MeterFrame) -> String {
 }
 
 fn bar(meter: &ChannelMeter) -> String {
-    let label: String = meter.label.chars().take(20).collect();
+    let label: String = plain(&meter.label).chars().take(20).collect();
     let name = format!("{:>3} {label:<20}", meter.number);
     let (Some(rms), Some(peak)) = (meter.rms_dbfs, meter.peak_dbfs) else {
         return format!("{name} {}", state(meter.state));

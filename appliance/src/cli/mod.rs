@@ -132,6 +132,11 @@ fn log_to_stderr(default: &str) {
     }
 }
 
+/// Text that people gave, fit for a line of a table: what would break the line or command the terminal is a space.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// `1:02:03.450`.
 fn clock_time(seconds: f64) -> String {
     let millis = (seconds * 1_000.0).round().max(0.0) as u64;
@@ -155,6 +160,11 @@ mod tests {
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_title_neither_breaks_its_line_nor_commands_the_terminal() {
+        assert_eq!(plain("Prüfung\n7\x1b[2J\u{9b}x"), "Prüfung 7 [2J x");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{DataArgument, clock_time, note, print, print_json, seconds};
+use super::{DataArgument, clock_time, note, plain, print, print_json, seconds};
 use crate::capture::orders::{self, Offline};
 use crate::capture::socket::client::{Client, ClientError};
 use crate::capture::socket::{Request, Start};
@@ -173,13 +173,19 @@ fn stop(chosen: &Chosen) -> anyhow::Result<()> {
 }
 
 fn stop_offline(data: &DataDir, id: TakeId) -> anyhow::Result<()> {
+    let was_begun = data.take(id).path().exists();
     let stopped = orders::offline(data, |set| {
         let order = set.get_mut(id).ok_or(format!("recording {id} is neither running nor ordered"))?;
         order.stop = Some(clock::wall().max(order.start));
+        if !was_begun {
+            // Left in the set it would be told as missed when its time comes.
+            set.remove(id);
+        }
         Ok(())
     })?;
     match stopped {
-        Offline::Done(()) => note("capture is not running: the recording is closed when it starts"),
+        Offline::Done(()) if was_begun => note("capture is not running: the recording is closed when it starts"),
+        Offline::Done(()) => {}
         Offline::Running => drop(Client::connect(data)?.ask(&Request::Stop { id })?),
     }
     Ok(())
@@ -214,7 +220,7 @@ fn list(data: &DataDir, is_json: bool) -> anyhow::Result<()> {
             "{}  {started}  {:>12}  {state:<10}  {}",
             take.id,
             clock_time(take.duration_seconds),
-            take.title
+            plain(&take.title)
         ))?;
     }
     Ok(())
@@ -331,7 +337,7 @@ pub(super) fn show(info: &TakeInfo, is_json: bool) -> anyhow::Result<()> {
     }
     let rate = f64::from(info.sample_rate.max(1));
     let at = |frame: u64| clock_time(frame as f64 / rate);
-    print(&format!("{}  {}", info.id, info.title))?;
+    print(&format!("{}  {}", info.id, plain(&info.title)))?;
     print(&format!("  state      {}", state_name(info.state)))?;
     let started = info.started_at.to_zoned(clock::zone());
     print(&format!("  started    {started} ({})", info.clock_quality.describe()))?;
@@ -345,7 +351,7 @@ pub(super) fn show(info: &TakeInfo, is_json: bool) -> anyhow::Result<()> {
         let levels = info.measured.iter().find(|m| m.number == channel.number).map_or(String::new(), |m| {
             format!("   peak {:.1} dBFS, RMS {:.1} dBFS, clipped {}", m.peak_dbfs, m.rms_dbfs, m.clipped)
         });
-        print(&format!("  channel {:<3}{}{levels}", channel.number, channel.label))?;
+        print(&format!("  channel {:<3}{}{levels}", channel.number, plain(&channel.label)))?;
     }
     for segment in &info.segments {
         let hash = segment.sha256.as_deref().map_or("not hashed yet".into(), |hash| format!("sha256 {hash}"));
@@ -361,7 +367,7 @@ pub(super) fn show(info: &TakeInfo, is_json: bool) -> anyhow::Result<()> {
         ))?;
     }
     for mark in &info.marks {
-        print(&format!("  mark       {}  {}", at(mark.frame), mark.label))?;
+        print(&format!("  mark       {}  {}", at(mark.frame), plain(&mark.label)))?;
     }
     for pause in &info.pauses {
         print(&format!("  paused     {}  {} frames", at(pause.first_frame), pause.frames))?;
