@@ -97,9 +97,11 @@ fn bar(meter: &ChannelMeter) -> String {
     if let Some(cell) = place(peak).checked_sub(1).and_then(|at| cells.get_mut(at)) {
         *cell = '|';
     }
+    let speech = if meter.is_speech { "speech " } else { "" };
+    let hum = meter.hum_hz.map_or(String::new(), |hertz| format!("  HUM {hertz} Hz"));
     let clipped = if meter.clipped_total > 0 { format!("  CLIPPED {}", meter.clipped_total) } else { String::new() };
     let bar: String = cells.into_iter().collect();
-    format!("{name} {bar} {peak:>6.1} dBFS  {}{clipped}", state(meter.state))
+    format!("{name} {bar} {peak:>6.1} dBFS  {speech}{}{hum}{clipped}", state(meter.state))
 }
 
 fn state(state: ChannelState) -> &'static str {

@@ -43,6 +43,8 @@ pub struct Settings {
     pub segment_seconds: f64,
     /// Whether signal facts are measured.
     pub measures: bool,
+    /// Pairs of channel numbers to compare.
+    pub pairs: Vec<(u16, u16)>,
     /// Zone of the room.
     pub time_zone: String,
     /// Name of the machine.
@@ -113,13 +115,15 @@ pub use starting::Unfinished;
 impl Engine {
     /// An engine without a stream.
     pub fn new(settings: Settings, tape: Tape, outcomes: Sender<Outcome>) -> Self {
+        let mut meters = Meters::default();
+        meters.compare(settings.pairs.clone());
         Self {
             settings,
             tape,
             outcomes,
             stream: None,
             history: History::default(),
-            meters: Meters::default(),
+            meters,
             orders: OrderSet::default(),
             takes: BTreeMap::new(),
             done: BTreeSet::new(),

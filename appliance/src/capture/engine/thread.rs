@@ -168,6 +168,7 @@ impl Engine {
             },
             recording: self.takes.len(),
             channels: self.meters.channels(channels, hop.map(|hop| &*hop.hop), |index| connected.contains(index)),
+            pairs: self.meters.pairs(hop.is_some()),
         }
     }
 

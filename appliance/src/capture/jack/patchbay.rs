@@ -105,11 +105,8 @@ impl Patchbay {
 
     /// Keeps the client until `quit` says something or is gone.
     pub fn run(mut self, name: &str, quit: &Receiver<()>) {
-        loop {
-            match quit.recv_timeout(RETRY) {
-                Err(RecvTimeoutError::Timeout) => self.look(name),
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Err(RecvTimeoutError::Timeout) = quit.recv_timeout(RETRY) {
+            self.look(name);
         }
         if let Some(client) = self.client.take() {
             let _ = client.deactivate();
