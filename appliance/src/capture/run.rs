@@ -17,7 +17,7 @@ use super::orders::{self, Keeper, OrdersError};
 use super::socket::server::{Service, listen};
 use super::take::folder::DataDir;
 use super::take::recover::{self, Recovered};
-use super::tape::{RESERVE_BYTES, Tape, TapeEvent};
+use super::tape::{Tape, TapeEvent, reserve_bytes};
 use crate::domain::{OrderSet, TakeId};
 use crate::sys::{clock, disk, files::Lock, notify};
 
@@ -74,6 +74,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> CaptureError {
 pub fn run(config: Config, stop: &Receiver<()>, ready: impl FnOnce(&str)) -> Result<(), CaptureError> {
     let _lock = prepare_folder(&config.data)?;
     let set = load_orders(&config)?;
+    let last_id = orders::last_id(&config.data, &set).map_err(system("the takes cannot be read"))?;
     let (set, unfinished) = take_stock(&config.data, set)?;
 
     let shared = Arc::new(Shared::default());
@@ -93,7 +94,7 @@ pub fn run(config: Config, stop: &Receiver<()>, ready: impl FnOnce(&str)) -> Res
     // From here on the server's frames are in the ring: what an order asks for is there.
     let _ = messages.send(Message::Adopt(unfinished));
     let _ = messages.send(Message::Orders(set.clone()));
-    let keeper = Arc::new(Keeper::new(config.data.orders(), set, messages.clone()));
+    let keeper = Arc::new(Keeper::new(config.data.orders(), set, last_id, messages.clone()));
     let keep = [spawn_finished(from_tape, keeper.clone())?, spawn_missed(from_engine, keeper.clone())?];
     let service =
         Service { keeper, engine: messages.clone(), channels, pre_roll_seconds: config.engine.pre_roll_seconds };
@@ -133,7 +134,7 @@ fn prepare_folder(data: &DataDir) -> Result<Lock, CaptureError> {
     if space.is_read_only {
         return Err(refuse("the disk is read-only".into()));
     }
-    if space.free_bytes < RESERVE_BYTES {
+    if space.free_bytes < reserve_bytes(&space) {
         return Err(refuse(format!("the disk is full ({} KiB free)", space.free_bytes >> 10)));
     }
     match Lock::try_take(&data.lock()) {

@@ -89,7 +89,7 @@ fn bar(meter: &ChannelMeter) -> String {
     let label: String = meter.label.chars().take(20).collect();
     let name = format!("{:>3} {label:<20}", meter.number);
     let (Some(rms), Some(peak)) = (meter.rms_dbfs, meter.peak_dbfs) else {
-        return format!("{name} {}", state(meter.state));
+        return format!("{name} {}", if meter.is_connected { "no data" } else { "NOT CONNECTED" });
     };
     let place = |dbfs: f32| (((dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0) * BAR as f32).round() as usize;
     let mut cells: Vec<char> = vec!['·'; BAR];
@@ -101,7 +101,7 @@ fn bar(meter: &ChannelMeter) -> String {
     let hum = meter.hum_hz.map_or(String::new(), |hertz| format!("  HUM {hertz} Hz"));
     let clipped = if meter.clipped_total > 0 { format!("  CLIPPED {}", meter.clipped_total) } else { String::new() };
     let bar: String = cells.into_iter().collect();
-    format!("{name} {bar} {peak:>6.1} dBFS  {speech}{}{hum}{clipped}", state(meter.state))
+    format!("{name} {bar} {peak:>6.1} dBFS  {speech}{}{hum}{clipped}", state(meter.status))
 }
 
 fn state(state: ChannelState) -> &'static str {
@@ -109,7 +109,6 @@ fn state(state: ChannelState) -> &'static str {
         ChannelState::Signal => "",
         ChannelState::Quiet => "quiet",
         ChannelState::DigitalZero => "DIGITAL ZERO: dead path",
-        ChannelState::Disconnected => "NOT CONNECTED",
         ChannelState::NoData => "no data",
     }
 }

@@ -49,9 +49,7 @@ pub enum ChannelState {
     Quiet,
     /// All samples are equal: a dead path.
     DigitalZero,
-    /// Nothing is connected to the channel.
-    Disconnected,
-    /// Frames do not arrive.
+    /// Frames do not arrive, or nothing is connected to the channel.
     NoData,
 }
 
@@ -63,7 +61,9 @@ pub struct ChannelMeter {
     /// Name for people.
     pub label: String,
     /// What it is doing.
-    pub state: ChannelState,
+    pub status: ChannelState,
+    /// Whether a source is connected.
+    pub is_connected: bool,
     /// Highest sample.
     pub peak_dbfs: Option<f32>,
     /// Highest true peak, dBTP.
@@ -243,23 +243,23 @@ impl Meters {
         let all = channels.iter().enumerate();
         all.map(|(index, channel)| match hop {
             Some(hop) => self.channel(index, channel, hop, is_connected(index)),
-            None => silent(channel, ChannelState::NoData),
+            None => silent(channel, is_connected(index)),
         })
         .collect()
     }
 
     fn channel(&self, index: usize, channel: &TakeChannel, hop: &Hop, is_connected: bool) -> ChannelMeter {
         if !is_connected {
-            return silent(channel, ChannelState::Disconnected);
+            return silent(channel, false);
         }
         let (Some(level), Some(slow)) =
             (hop.channels.get(index), self.analyser.as_ref().and_then(|a| a.channel(index)))
         else {
-            return silent(channel, ChannelState::NoData);
+            return silent(channel, true);
         };
         let speech = self.speech.as_ref().map(|speech| speech.channel(index));
         ChannelMeter {
-            state: match slow.silence.state() {
+            status: match slow.silence.state() {
                 Silence::Signal => ChannelState::Signal,
                 Silence::Quiet => ChannelState::Quiet,
                 Silence::DigitalZero => ChannelState::DigitalZero,
@@ -281,17 +281,18 @@ impl Meters {
             speech_score: speech.map(|speech| speech.score),
             is_speech: speech.is_some_and(|speech| speech.is_speech),
             snr_db: speech.and_then(|speech| speech.snr_db),
-            ..silent(channel, ChannelState::Signal)
+            ..silent(channel, true)
         }
     }
 }
 
-/// A channel of which nothing is known but its state.
-fn silent(channel: &TakeChannel, state: ChannelState) -> ChannelMeter {
+/// A channel of whose signal nothing is known.
+fn silent(channel: &TakeChannel, is_connected: bool) -> ChannelMeter {
     ChannelMeter {
         number: channel.number,
         label: channel.label.clone(),
-        state,
+        status: ChannelState::NoData,
+        is_connected,
         peak_dbfs: None,
         true_peak_dbfs: None,
         rms_dbfs: None,

@@ -184,6 +184,9 @@ impl Engine {
         if stream.is_connected {
             stream.is_connected = false;
             stream.why_missing = GapCause::JackGone;
+            for take in self.takes.values_mut() {
+                take.interrupted(GapCause::JackGone, &self.tape);
+            }
             self.tell(now.wall, "the audio server is gone: recordings wait for it and go on by themselves".into());
         }
     }

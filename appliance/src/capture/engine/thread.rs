@@ -71,18 +71,20 @@ impl EngineThread {
     }
 
     fn wake(&mut self) {
-        self.empty_ring();
+        self.empty_ring(true);
         let now = clock::now();
         self.engine.tick(now, clock::quality(now.wall));
         self.show_meters(now);
     }
 
-    fn empty_ring(&mut self) {
+    /// Takes out what is in the ring. In freewheel the callback waits while the ring is full, and the server with it: so
+    /// the engine may wait for the disk there, unless what is in the ring was asked for before now.
+    fn empty_ring(&mut self, may_wait: bool) {
         let Some((drain, offset)) = &mut self.drain else { return };
         self.ring_fill_max = self.ring_fill_max.max(drain.fill());
         loop {
-            if self.engine.is_freewheel() && self.engine.is_behind() {
-                return; // The callback waits while the ring is full, and the server with it.
+            if may_wait && self.engine.is_freewheel() && self.engine.is_behind() {
+                return;
             }
             let Some(batch) = drain.next(&mut self.pool) else { return };
             self.engine.batch(batch, *offset, clock::now());
@@ -97,18 +99,24 @@ impl EngineThread {
                 self.engine.connected(rate, channels, now, clock::quality(now.wall));
             }
             Message::Disconnected => {
-                self.empty_ring();
+                self.empty_ring(false);
                 self.drain = None;
                 self.engine.disconnected(clock::now());
             }
             Message::Ports(channels) => self.engine.ports(channels),
             Message::Orders(orders) => {
-                self.empty_ring();
+                self.empty_ring(false);
                 self.engine.set_orders(orders, clock::now());
             }
             Message::Adopt(unfinished) => self.engine.adopt(unfinished),
-            Message::Stop { id, mono_us, answer } => drop(answer.send(self.engine.stop(id, mono_us))),
-            Message::Edge { id, mono_us, edge, answer } => drop(answer.send(self.engine.edge(id, mono_us, edge))),
+            Message::Stop { id, mono_us, answer } => {
+                self.empty_ring(false);
+                let _ = answer.send(self.engine.stop(id, mono_us));
+            }
+            Message::Edge { id, mono_us, edge, answer } => {
+                self.empty_ring(false);
+                let _ = answer.send(self.engine.edge(id, mono_us, edge));
+            }
             Message::Status(answer) => drop(answer.send(self.status())),
             Message::Meters(subscriber) => {
                 if self.subscribers.len() < SUBSCRIBERS_MAX {
@@ -162,7 +170,9 @@ impl Engine {
         MeterFrame {
             at: end.zip(self.stream.as_ref()).map_or(now.wall, |(end, stream)| stream.placement.wall_at(end)),
             status: match hop {
-                Some(_) => MeterStatus::Live,
+                // A server without any source delivers zeros; nobody may take them for a quiet room.
+                Some(_) if (0..channels.len()).any(|index| connected.contains(index)) => MeterStatus::Live,
+                Some(_) => MeterStatus::NoData,
                 None if self.meters.is_measuring() || self.stream.is_none() => MeterStatus::NoData,
                 None => MeterStatus::NotMeasured,
             },

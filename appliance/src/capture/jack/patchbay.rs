@@ -73,6 +73,7 @@ impl Patchbay {
     /// No server, a refusal, or nothing to record.
     pub fn connect(&mut self, name: &str) -> Result<(), JackError> {
         self.shared.is_down.store(false, Ordering::SeqCst);
+        self.shared.clear_connected();
         let client = match Client::new(CLIENT, ClientOptions::NO_START_SERVER) {
             Ok((client, _)) => client,
             Err(_) => return Err(JackError::NoServer(name.to_owned())),

@@ -158,7 +158,7 @@ impl Service {
         }
         let chance = rng::ten_bytes().map_err(|error| format!("no random numbers: {error}"))?;
         let order = Order {
-            id: TakeId::new(now, chance),
+            id: self.keeper.new_id(now, chance),
             title: start.title,
             channels: start.channels,
             start: at,

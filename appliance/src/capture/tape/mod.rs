@@ -29,8 +29,17 @@ use crate::sys::{clock, disk};
 pub const BACKLOG_SECONDS_MAX: u64 = 30;
 /// How often everything is made durable: what a power cut may cost.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// Room that is never used for audio, so that logs, headers and the rest of the machine keep working.
-pub const RESERVE_BYTES: u64 = 4 << 20;
+/// A part of the disk that is never used for audio, so that logs, headers and the rest of the machine keep working.
+const RESERVE_PART: u64 = 256;
+/// The least of it: what logs and headers need.
+const RESERVE_BYTES_MIN: u64 = 128 << 10;
+/// The most of it: a terabyte needs no more than a small disk.
+const RESERVE_BYTES_MAX: u64 = 64 << 20;
+
+/// Room on a disk that is never used for audio.
+pub fn reserve_bytes(space: &disk::Space) -> u64 {
+    (space.total_bytes / RESERVE_PART).clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX)
+}
 
 /// One step of a take's story, in timeline order.
 pub enum Op {
@@ -278,10 +287,13 @@ impl Writer {
 
     /// Once a second: everything written becomes durable, takes without room look for some.
     fn sync(&mut self, began_us: u64) {
-        let space = disk::space(self.data.path());
-        let free_bytes = space.map(|space| space.free_bytes).unwrap_or(0);
+        let (free_bytes, reserve) = match disk::space(self.data.path()) {
+            Ok(space) => (space.free_bytes, reserve_bytes(&space)),
+            Err(_) => (0, RESERVE_BYTES_MIN),
+        };
         let rate = self.reels.values().map(Reel::bytes_per_second).sum::<u64>();
-        let low = RESERVE_BYTES + 2 * rate;
+        // What comes until the next look must fit, too.
+        let low = reserve + rate;
         let ids: Vec<TakeId> = self.reels.keys().copied().collect();
         for id in ids {
             self.with(id, |reel| {
@@ -289,7 +301,7 @@ impl Writer {
                     reel.starve(GapCause::DiskFull);
                 }
                 // Room for some seconds more than where it stops, or it would stop and go each second.
-                reel.tick(free_bytes >= low + RESERVE_BYTES / 2 + 4 * rate);
+                reel.tick(free_bytes >= low + 4 * rate);
             });
             if self.reels.get(&id).is_some_and(Reel::is_settled) {
                 self.settle(id);

@@ -247,6 +247,7 @@ impl Reel {
             None => self.reached,
         };
         self.starved = Some(Starved { from, cause, has_room: false });
+        self.note(Fact::Missing { first_frame: from, cause });
         let second = from / u64::from(self.opened.sample_rate.max(1));
         self.error = Some(format!(
             "Recording {}: {}. The take is safe up to second {second}. It goes on by itself when the disk takes data again: free space or attach a disk",

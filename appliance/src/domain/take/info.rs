@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Gap, Mark, Measured, Opened, Pause, Segment, TakeChannel};
+use super::{Fact, Gap, GapCause, Mark, Measured, Opened, Pause, Segment, TakeChannel};
 use crate::domain::{ClockQuality, TakeId, take::CloseReason};
 
 /// What a recording is doing, derived from facts and never stored.
@@ -77,6 +77,8 @@ pub struct Fold {
     opened: Opened,
     info: TakeInfo,
     paused_from: Option<u64>,
+    /// Frames are missing from here on, and it is not over.
+    missing_from: Option<(u64, GapCause)>,
     /// Per channel: energy (sum of squares over frames) and frames, to merge RMS over segments.
     energy: Vec<(f64, f64)>,
 }
@@ -105,7 +107,7 @@ impl Fold {
             measured: Vec::new(),
             closed: None,
         };
-        let mut fold = Self { opened, info, paused_from: None, energy: Vec::new() };
+        let mut fold = Self { opened, info, paused_from: None, missing_from: None, energy: Vec::new() };
         fold.plan(fold.opened.planned_frames);
         fold
     }
@@ -134,6 +136,8 @@ impl Fold {
                     is_open: true,
                 });
                 self.reach(segment.first_frame);
+                // Nothing was missing after all.
+                self.missing_from = self.missing_from.filter(|(from, _)| *from != segment.first_frame);
             }
             Fact::SegmentClosed(closed) => {
                 let segment = self.segment(&closed.file)?;
@@ -147,7 +151,13 @@ impl Fold {
                 let frames = self.segment(file)?.frames;
                 self.measure(frames, channels);
             }
-            Fact::Gap(gap) => self.info.gaps.push(gap.clone()),
+            Fact::Missing { first_frame, cause } => self.missing_from = Some((*first_frame, *cause)),
+            Fact::Gap(gap) => {
+                if self.missing_from.is_some_and(|(from, _)| gap.channels.is_none() && gap.first_frame == from) {
+                    self.missing_from = None;
+                }
+                self.info.gaps.push(gap.clone());
+            }
             Fact::Mark(mark) => self.info.marks.push(mark.clone()),
             Fact::Paused { frame, .. } => {
                 self.paused_from = Some(*frame);
@@ -163,6 +173,7 @@ impl Fold {
             Fact::ClockStepped { frame, seconds, .. } => self.info.clock_steps.push((*frame, *seconds)),
             Fact::Recovered { .. } => {}
             Fact::Closed { frames, reason, .. } => {
+                self.missing_from = None;
                 if let Some(from) = self.paused_from.take() {
                     self.end_pause(from, *frames);
                 }
@@ -190,6 +201,10 @@ impl Fold {
             && let Some(pause) = info.pauses.last_mut()
         {
             pause.frames = info.frames.saturating_sub(from);
+        }
+        if let Some((first_frame, cause)) = self.missing_from {
+            let frames = info.frames.saturating_sub(first_frame);
+            info.gaps.push(Gap { first_frame, frames, cause, channels: None });
         }
         let has_open_segment = info.segments.iter().any(|s| s.is_open);
         let is_silent = info.segments.iter().all(|s| s.frames == 0) && !has_open_segment;
@@ -249,7 +264,7 @@ impl Fold {
 mod tests {
     use super::*;
     use crate::domain::order::StoredAs;
-    use crate::domain::take::{GapCause, SegmentClosed, SegmentOpened};
+    use crate::domain::take::{SegmentClosed, SegmentOpened};
 
     fn opened() -> Opened {
         let at = Timestamp::from_second(1_000).unwrap();
@@ -311,6 +326,19 @@ mod tests {
         let gap = Fact::Gap(Gap { first_frame: 10, frames: 5, cause: GapCause::Xrun, channels: None });
         let info = fold(&[segment("1", 0), gap, segment_end("1", 500), closed(500)]).info(false);
         assert_eq!(info.state, TakeState::Incomplete);
+    }
+
+    #[test]
+    fn a_gap_that_lasts_is_told_before_its_length_is_known() {
+        let missing = Fact::Missing { first_frame: 400, cause: GapCause::DiskFull };
+        let mut fold = fold(&[segment("1", 0), segment_end("1", 400), missing]);
+        assert_eq!(
+            fold.info(true).gaps,
+            [Gap { first_frame: 400, frames: 0, cause: GapCause::DiskFull, channels: None }]
+        );
+        let gap = Gap { first_frame: 400, frames: 90, cause: GapCause::DiskFull, channels: None };
+        fold.add(&Fact::Gap(gap.clone())).unwrap();
+        assert_eq!(fold.info(true).gaps, [gap]);
     }
 
     #[test]
