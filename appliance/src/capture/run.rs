@@ -23,6 +23,8 @@ use crate::sys::{clock, disk, files::Lock, notify};
 
 /// How often the service manager hears of us; its watchdog waits ten seconds.
 const BEAT: Duration = Duration::from_secs(1);
+/// A server that has just started may refuse its first client: for this long it is asked again.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a server that is not there yet is looked for.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -204,10 +206,11 @@ fn close_over(data: &DataDir, id: TakeId, set: &mut OrderSet, now: jiff::Timesta
 
 /// Connects for the first time; returns the number of channels.
 fn first_connection(patchbay: &mut Patchbay, config: &Config, stop: &Receiver<()>) -> Result<u16, CaptureError> {
+    let give_up_us = clock::mono_us() + FIRST_PATIENCE.as_micros() as u64;
     loop {
         match patchbay.connect(&config.jack_server) {
             Ok(()) => return Ok(patchbay.channels()),
-            Err(error) if !config.waits_for_jack => return Err(error.into()),
+            Err(error) if !config.waits_for_jack && clock::mono_us() > give_up_us => return Err(error.into()),
             Err(error) => notify::alive(&format!("waiting: {error}")),
         }
         if !matches!(stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {

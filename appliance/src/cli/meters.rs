@@ -64,8 +64,11 @@ impl Screen {
         }
         let mut lines = vec![headline(frame)];
         lines.extend(frame.channels.iter().map(bar));
+        lines.extend(frame.trouble.iter().map(|sentence| format!("TROUBLE: {sentence}")));
         let up = if is_terminal && self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
         let end = if is_terminal { "\x1b[K" } else { "" };
+        // Lines that are no longer there are wiped.
+        lines.resize(lines.len().max(self.lines), String::new());
         self.lines = lines.len();
         print(&format!("{up}{}{end}", lines.join(&format!("{end}\n"))))
     }

@@ -8,6 +8,7 @@ mod demo;
 mod export;
 mod meters;
 mod recover;
+mod status;
 mod take;
 mod verify;
 
@@ -40,6 +41,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Make whole what a crash left open
     Recover(recover::Arguments),
+    /// What the recorder is doing, and what troubles it
+    Status(status::Arguments),
     /// Watch the levels
     Meters(meters::Arguments),
     /// Show it working, with voices and no sound card
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Meters(arguments) => meters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

@@ -122,6 +122,9 @@ pub struct MeterFrame {
     pub recording: usize,
     /// One per channel.
     pub channels: Vec<ChannelMeter>,
+    /// What an operator should know at once: sentences, none when all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
     /// One per pair that capture was told to compare.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<PairMeter>,

@@ -9,6 +9,7 @@ pub mod meters;
 mod starting;
 mod taking;
 pub mod thread;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -106,6 +107,8 @@ pub struct Engine {
     /// Takes a crash left open whose orders still stand; they go on with the first block.
     unfinished: Vec<starting::Unfinished>,
     events: VecDeque<Event>,
+    /// How many of the warnings about the disk were given.
+    disk_warnings: usize,
     /// Frames lost since the process began, by cause.
     lost: BTreeMap<GapCause, u64>,
 }
@@ -130,6 +133,7 @@ impl Engine {
             private_until: Vec::new(),
             unfinished: Vec::new(),
             events: VecDeque::new(),
+            disk_warnings: 0,
             lost: BTreeMap::new(),
         }
     }
