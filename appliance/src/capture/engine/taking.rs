@@ -262,10 +262,10 @@ impl RunningTake {
     /// A source that is gone is a gap on its channel, told when it is back or the take ends.
     ///
     /// JACK says so some periods late, and connects some periods before samples flow. So a gap begins with the zeros that
-    /// came before the word, and ends with the first sample that is not zero; both within a quarter of a second.
+    /// came before the word, and ends with the first sample that is not zero; both within a tenth of a second.
     fn watch_sources(&mut self, block: &Block, to: u64, rate: u32, tape: &Tape) {
         let (from, len) = ((self.next - block.first) as usize, (to - self.next) as usize);
-        let slack = u64::from(rate) / 4;
+        let slack = u64::from(rate) / 10;
         for position in 0..self.channels.len() {
             let samples = block.channel(self.channels[position]).get(from..from + len).unwrap_or(&[]);
             let is_there = block.connected.contains(self.channels[position]);
