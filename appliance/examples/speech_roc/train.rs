@@ -152,14 +152,15 @@ impl Net {
     fn to_source(&self, mean: &[f64], scale: &[f64]) -> String {
         let short = |v: &f64| format!("{:?}", ((v * 1e4).round() / 1e4) as f32);
         let list = |values: &[f64]| values.iter().map(short).collect::<Vec<_>>().join(", ");
-        let row = self.width + 1;
+        let width = self.width;
+        let row = width + 1;
         let rows: Vec<String> =
             self.weights[..HIDDEN * row].chunks(row).map(|r| format!("    [{}],\n", list(r))).collect();
         let outputs = &self.weights[HIDDEN * row..];
         format!(
             "//! The trained constants of the speech model. Written by `cargo run --release --example speech_roc -- \
              --train`;\n//! the voices it used are named there. Change nothing here by hand.\n\n\
-             use super::model::FEATURES;\n\n\
+             /// Numbers that describe a second.\npub(super) const FEATURES: usize = {width};\n\
              /// Units between the features and the score.\n\
              pub(super) const HIDDEN: usize = {HIDDEN};\n\
              /// Each input is moved to mean 0 and deviation 1 of the training set.\n\

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::engine::messages::{EdgeKind, Message};
 use super::take::folder::DataDir;
 use crate::domain::{Order, OrderSet, TakeId};
@@ -60,6 +62,14 @@ fn store(path: &Path, set: &OrderSet) -> Result<(), OrdersError> {
     stored.map_err(|error| OrdersError::Io { path: path.to_owned(), error })
 }
 
+/// The newest id among takes on disk and orders.
+///
+/// # Errors
+/// The folder of takes cannot be read.
+pub fn last_id(data: &DataDir, set: &OrderSet) -> io::Result<Option<TakeId>> {
+    Ok(data.take_ids()?.last().copied().max(set.iter().last().map(|order| order.id)))
+}
+
 /// What a client may do while capture is down.
 pub enum Offline<T> {
     /// Done, and durable.
@@ -95,6 +105,8 @@ pub struct Keeper {
 
 struct State {
     set: OrderSet,
+    /// The newest id there is; the next one sorts after it.
+    last_id: Option<TakeId>,
     /// Takes that finished since capture was started, for those who wait. Bounded by what is waited for.
     waited: BTreeSet<TakeId>,
     finished: BTreeSet<TakeId>,
@@ -102,14 +114,22 @@ struct State {
 
 impl Keeper {
     /// A keeper of the set that was read.
-    pub fn new(path: PathBuf, set: OrderSet, engine: Sender<Message>) -> Self {
-        let state = State { set, waited: BTreeSet::new(), finished: BTreeSet::new() };
+    pub fn new(path: PathBuf, set: OrderSet, last_id: Option<TakeId>, engine: Sender<Message>) -> Self {
+        let state = State { set, last_id, waited: BTreeSet::new(), finished: BTreeSet::new() };
         Self { path, engine, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The set as it is.
     pub fn set(&self) -> OrderSet {
         self.lock().set.clone()
+    }
+
+    /// An id for a new recording, sorting after all others.
+    pub fn new_id(&self, at: Timestamp, chance: [u8; 10]) -> TakeId {
+        let mut state = self.lock();
+        let id = TakeId::after(state.last_id, at, chance);
+        state.last_id = Some(id);
+        id
     }
 
     /// Adds an order.
@@ -269,7 +289,7 @@ mod tests {
     fn a_running_recording_whose_order_is_gone_can_be_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let (engine, inbox) = channel();
-        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), engine);
+        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), None, engine);
         let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
         let stopped = std::thread::scope(|scope| {
             let stop = scope.spawn(|| keeper.stop(id));
@@ -285,7 +305,7 @@ mod tests {
     fn what_neither_runs_nor_is_ordered_cannot_be_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let (engine, inbox) = channel();
-        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), engine);
+        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), None, engine);
         let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
         let stopped = std::thread::scope(|scope| {
             let stop = scope.spawn(|| keeper.stop(id));

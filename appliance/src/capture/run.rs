@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -17,12 +17,14 @@ use super::orders::{self, Keeper, OrdersError};
 use super::socket::server::{Service, listen};
 use super::take::folder::DataDir;
 use super::take::recover::{self, Recovered};
-use super::tape::{RESERVE_BYTES, Tape, TapeEvent};
+use super::tape::{Tape, TapeEvent, reserve_bytes};
 use crate::domain::{OrderSet, TakeId};
 use crate::sys::{clock, disk, files::Lock, notify};
 
 /// How often the service manager hears of us; its watchdog waits ten seconds.
 const BEAT: Duration = Duration::from_secs(1);
+/// A server that has just started may refuse its first client: for this long it is asked again.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a server that is not there yet is looked for.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -74,6 +76,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> CaptureError {
 pub fn run(config: Config, stop: &Receiver<()>, ready: impl FnOnce(&str)) -> Result<(), CaptureError> {
     let _lock = prepare_folder(&config.data)?;
     let set = load_orders(&config)?;
+    let last_id = orders::last_id(&config.data, &set).map_err(system("the takes cannot be read"))?;
     let (set, unfinished) = take_stock(&config.data, set)?;
 
     let shared = Arc::new(Shared::default());
@@ -88,16 +91,33 @@ pub fn run(config: Config, stop: &Receiver<()>, ready: impl FnOnce(&str)) -> Res
         thread.run(&inbox);
     })?;
 
-    let mut patchbay = Patchbay::new(config.ports.clone(), shared.clone(), messages.clone());
-    let channels = first_connection(&mut patchbay, &config, stop)?;
-    // From here on the server's frames are in the ring: what an order asks for is there.
     let _ = messages.send(Message::Adopt(unfinished));
     let _ = messages.send(Message::Orders(set.clone()));
-    let keeper = Arc::new(Keeper::new(config.data.orders(), set, messages.clone()));
+    let keeper = Arc::new(Keeper::new(config.data.orders(), set, last_id, messages.clone()));
     let keep = [spawn_finished(from_tape, keeper.clone())?, spawn_missed(from_engine, keeper.clone())?];
-    let service =
-        Service { keeper, engine: messages.clone(), channels, pre_roll_seconds: config.engine.pre_roll_seconds };
+    let channels = Arc::new(AtomicU16::new(0));
+    let service = Service {
+        keeper,
+        engine: messages.clone(),
+        channels: channels.clone(),
+        pre_roll_seconds: config.engine.pre_roll_seconds,
+    };
+    let mut patchbay = Patchbay::new(config.ports.clone(), shared.clone(), messages.clone());
+    let first = connect_within(&mut patchbay, &config.jack_server, Some(FIRST_PATIENCE), stop);
+    let is_connected = first.is_ok();
+    if !config.waits_for_jack {
+        first?;
+    }
+    channels.store(patchbay.channels(), Ordering::Relaxed);
+    // Who connects finds frames in the ring; only where the server is waited for, orders may come before it.
     listen(&config.data, Arc::new(service)).map_err(system("the socket cannot be made"))?;
+    let _socket = RemovedSocket(config.data.socket());
+    if !is_connected {
+        // Without patience only a stop ends the waiting.
+        let Ok(()) = connect_within(&mut patchbay, &config.jack_server, None, stop) else { return Ok(()) };
+        channels.store(patchbay.channels(), Ordering::Relaxed);
+    }
+    let channels = patchbay.channels();
     let (quit_patchbay, patchbay_quits) = channel();
     let server = config.jack_server.clone();
     let patchbay = spawn("patchbay", move || patchbay.run(&server, &patchbay_quits))?;
@@ -115,9 +135,17 @@ pub fn run(config: Config, stop: &Receiver<()>, ready: impl FnOnce(&str)) -> Res
     let _ = patchbay.join();
     let _ = messages.send(Message::Quit);
     let _ = engine.join();
-    let _ = std::fs::remove_file(config.data.socket());
     drop(keep);
     Ok(())
+}
+
+/// The socket's name, removed when capture ends: a client then hears at once that nobody is there.
+struct RemovedSocket(PathBuf);
+
+impl Drop for RemovedSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn spawn<F: FnOnce() + Send + 'static>(name: &str, run: F) -> Result<JoinHandle<()>, CaptureError> {
@@ -133,7 +161,7 @@ fn prepare_folder(data: &DataDir) -> Result<Lock, CaptureError> {
     if space.is_read_only {
         return Err(refuse("the disk is read-only".into()));
     }
-    if space.free_bytes < RESERVE_BYTES {
+    if space.free_bytes < reserve_bytes(&space) {
         return Err(refuse(format!("the disk is full ({} KiB free)", space.free_bytes >> 10)));
     }
     match Lock::try_take(&data.lock()) {
@@ -203,16 +231,22 @@ fn close_over(data: &DataDir, id: TakeId, set: &mut OrderSet, now: jiff::Timesta
     set.remove(id);
 }
 
-/// Connects for the first time; returns the number of channels.
-fn first_connection(patchbay: &mut Patchbay, config: &Config, stop: &Receiver<()>) -> Result<u16, CaptureError> {
+/// Connects to a server that may not be there yet; without `patience` for as long as nobody says stop.
+fn connect_within(
+    patchbay: &mut Patchbay,
+    server: &str,
+    patience: Option<Duration>,
+    stop: &Receiver<()>,
+) -> Result<(), JackError> {
+    let give_up_us = patience.map(|patience| clock::mono_us() + patience.as_micros() as u64);
     loop {
-        match patchbay.connect(&config.jack_server) {
-            Ok(()) => return Ok(patchbay.channels()),
-            Err(error) if !config.waits_for_jack => return Err(error.into()),
-            Err(error) => notify::alive(&format!("waiting: {error}")),
+        let Err(error) = patchbay.connect(server) else { return Ok(()) };
+        if give_up_us.is_some_and(|give_up_us| clock::mono_us() > give_up_us) {
+            return Err(error);
         }
+        notify::alive(&format!("waiting: {error}"));
         if !matches!(stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
-            return Err(JackError::NoServer(config.jack_server.clone()).into());
+            return Err(error);
         }
     }
 }

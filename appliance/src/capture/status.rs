@@ -28,6 +28,8 @@ pub struct Status {
     pub load: LoadStatus,
     /// Frames lost since capture was started, by cause.
     pub lost_frames: std::collections::BTreeMap<String, u64>,
+    /// What an operator should know at once: sentences, none when all is well.
+    pub trouble: Vec<String>,
     /// What happened lately, oldest first.
     pub events: Vec<Event>,
 }

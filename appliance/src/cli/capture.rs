@@ -12,8 +12,8 @@ use crate::capture::engine::Settings;
 use crate::capture::jack::patchbay;
 use crate::capture::jack::ports::Wanted;
 use crate::capture::run::{self, Config};
-use crate::domain::MAX_CHANNELS;
 use crate::domain::order::MAX_PRE_ROLL_SECONDS;
+use crate::domain::{Channels, MAX_CHANNELS};
 use crate::sys::{clock, env};
 
 /// Ten minutes: a crash costs nothing, and nobody has to open a file of a day.
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Length of the files a recording is made of (never above 1 GiB each)
     #[arg(long, value_name = "SECONDS", default_value = SEGMENT_SECONDS, value_parser = segment)]
     segment_seconds: f64,
+    /// Compare two channels (polarity, delay, duplicates); may be given several times
+    #[arg(long = "pair", value_name = "A,B", value_parser = pair)]
+    pairs: Vec<(u16, u16)>,
     /// Do not measure: no meters, no levels, no loudness
     #[arg(long)]
     no_facts: bool,
@@ -56,6 +59,13 @@ fn pre_roll(text: &str) -> Result<f64, String> {
     match seconds(text)? {
         value if value <= MAX_PRE_ROLL_SECONDS => Ok(value),
         _ => Err(format!("at most {MAX_PRE_ROLL_SECONDS} seconds are kept")),
+    }
+}
+
+fn pair(text: &str) -> Result<(u16, u16), String> {
+    match text.parse::<Channels>()? {
+        Channels::Numbers(numbers) if numbers.len() == 2 => Ok((numbers[0], numbers[1])),
+        _ => Err("a pair is two channel numbers, such as 1,2".into()),
     }
 }
 
@@ -93,6 +103,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             pre_roll_seconds: arguments.pre_roll,
             segment_seconds: arguments.segment_seconds,
             measures: !arguments.no_facts,
+            pairs: arguments.pairs,
             time_zone: clock::zone().iana_name().unwrap_or("UTC").to_owned(),
             host: env::host(),
             boot_id: clock::boot_id(),

@@ -64,8 +64,11 @@ impl Screen {
         }
         let mut lines = vec![headline(frame)];
         lines.extend(frame.channels.iter().map(bar));
+        lines.extend(frame.trouble.iter().map(|sentence| format!("TROUBLE: {sentence}")));
         let up = if is_terminal && self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
         let end = if is_terminal { "\x1b[K" } else { "" };
+        // Lines that are no longer there are wiped.
+        lines.resize(lines.len().max(self.lines), String::new());
         self.lines = lines.len();
         print(&format!("{up}{}{end}", lines.join(&format!("{end}\n"))))
     }
@@ -89,7 +92,7 @@ fn bar(meter: &ChannelMeter) -> String {
     let label: String = plain(&meter.label).chars().take(20).collect();
     let name = format!("{:>3} {label:<20}", meter.number);
     let (Some(rms), Some(peak)) = (meter.rms_dbfs, meter.peak_dbfs) else {
-        return format!("{name} {}", state(meter.state));
+        return format!("{name} {}", if meter.is_connected { "no data" } else { "NOT CONNECTED" });
     };
     let place = |dbfs: f32| (((dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0) * BAR as f32).round() as usize;
     let mut cells: Vec<char> = vec!['·'; BAR];
@@ -97,9 +100,11 @@ fn bar(meter: &ChannelMeter) -> String {
     if let Some(cell) = place(peak).checked_sub(1).and_then(|at| cells.get_mut(at)) {
         *cell = '|';
     }
+    let speech = if meter.is_speech { "speech " } else { "" };
+    let hum = meter.hum_hz.map_or(String::new(), |hertz| format!("  HUM {hertz} Hz"));
     let clipped = if meter.clipped_total > 0 { format!("  CLIPPED {}", meter.clipped_total) } else { String::new() };
     let bar: String = cells.into_iter().collect();
-    format!("{name} {bar} {peak:>6.1} dBFS  {}{clipped}", state(meter.state))
+    format!("{name} {bar} {peak:>6.1} dBFS  {speech}{}{hum}{clipped}", state(meter.status))
 }
 
 fn state(state: ChannelState) -> &'static str {
@@ -107,7 +112,6 @@ fn state(state: ChannelState) -> &'static str {
         ChannelState::Signal => "",
         ChannelState::Quiet => "quiet",
         ChannelState::DigitalZero => "DIGITAL ZERO: dead path",
-        ChannelState::Disconnected => "NOT CONNECTED",
         ChannelState::NoData => "no data",
     }
 }

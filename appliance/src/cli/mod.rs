@@ -8,6 +8,7 @@ mod demo;
 mod export;
 mod meters;
 mod recover;
+mod status;
 mod take;
 mod verify;
 
@@ -40,6 +41,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Make whole what a crash left open
     Recover(recover::Arguments),
+    /// What the recorder is doing, and what troubles it
+    Status(status::Arguments),
     /// Watch the levels
     Meters(meters::Arguments),
     /// Show it working, with voices and no sound card
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Meters(arguments) => meters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
@@ -82,10 +86,17 @@ pub fn run() -> ExitCode {
         // Whoever read our output has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rakkr: {error:#}");
+            eprintln!("rakkr: {}", without_numbers(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }
+}
+
+/// What the system said, without its numbers: "Read-only file system (os error 30)" tells a person nothing more.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, part| said + part.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 /// Help is help; a wrong word is one sentence.
@@ -168,8 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_system_says_is_told_without_its_numbers() {
+        let told = without_numbers("a: Read-only file system (os error 30). Give another (b) (os error 2)");
+        assert_eq!(told, "a: Read-only file system. Give another (b)");
+    }
+
+    #[test]
     fn times_read_like_a_clock() {
-        assert_eq!(clock_time(3_723.4504), "1:02:03.450");
+        assert_eq!(clock_time(3723.4504), "1:02:03.450");
         assert_eq!(clock_time(59.9996), "0:01:00.000");
     }
 }

@@ -144,7 +144,7 @@ fn start_offline(data: &DataDir, start: &Start) -> anyhow::Result<Offline<TakeId
         bail!("{at} is in the past: leave --at away to begin now");
     }
     let order = Order {
-        id: TakeId::new(now, rng::ten_bytes()?),
+        id: TakeId::after(orders::last_id(data, &orders(data)?)?, now, rng::ten_bytes()?),
         title: start.title.clone(),
         channels: start.channels.clone(),
         start: at,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,6 +13,24 @@ use uuid::Uuid;
 pub struct TakeId(Uuid);
 
 impl TakeId {
+    /// Makes the id that follows `last`, also when the clock was set back since: ids sort as they were made.
+    pub fn after(last: Option<Self>, at: Timestamp, chance: [u8; 10]) -> Self {
+        let next = last.map_or(at, |last| last.at().max(at));
+        let id = Self::new(next, chance);
+        match last {
+            Some(last) if id <= last => {
+                Self::new(next.saturating_add(SignedDuration::from_millis(1)).unwrap_or(next), chance)
+            }
+            _ => id,
+        }
+    }
+
+    /// The instant in the id, to the millisecond.
+    fn at(self) -> Timestamp {
+        let millis = u64::from_be_bytes(self.0.as_bytes()[..8].try_into().unwrap_or_default()) >> 16;
+        i64::try_from(millis).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// Makes a version 7 id (RFC 9562) from an instant and ten random bytes.
     ///
     /// An instant before 1970 counts as 1970: the id stays unique by chance, only its order is lost.
@@ -52,6 +70,15 @@ mod tests {
         assert!(earlier < later);
         assert!(earlier.to_string() < later.to_string());
         assert_eq!(earlier.to_string().parse::<TakeId>().unwrap(), earlier);
+    }
+
+    #[test]
+    fn ids_sort_as_they_were_made_though_the_clock_goes_back() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = TakeId::after(None, at(2_000_000_000), [0xff; 10]);
+        let second = TakeId::after(Some(first), at(60), [0; 10]);
+        let third = TakeId::after(Some(second), at(61), [0; 10]);
+        assert!(first < second && second < third);
     }
 
     #[test]

@@ -4,10 +4,8 @@
 //! out of `cargo run --release --example speech_roc -- --train`, which says on which voices.
 
 use super::frame::{BANDS, Frame};
-use super::weights::{HIDDEN, INPUT_MEAN, INPUT_SCALE, OUTPUT_BIAS, OUTPUT_WEIGHTS, WEIGHTS};
+use super::weights::{FEATURES, HIDDEN, INPUT_MEAN, INPUT_SCALE, OUTPUT_BIAS, OUTPUT_WEIGHTS, WEIGHTS};
 
-/// Facts of the last second that the network sees.
-pub(super) const FEATURES: usize = 14;
 /// Running means of frame facts forget with 0.5 s: 25 frames.
 const RECENT: f32 = 0.04;
 /// Band levels smoothed over 50 ms, and their local mean over 0.33 s: the difference keeps modulation of about

@@ -11,6 +11,7 @@ mod taking;
 #[cfg(test)]
 mod tests;
 pub mod thread;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub segment_seconds: f64,
     /// Whether signal facts are measured.
     pub measures: bool,
+    /// Pairs of channel numbers to compare.
+    pub pairs: Vec<(u16, u16)>,
     /// Zone of the room.
     pub time_zone: String,
     /// Name of the machine.
@@ -113,6 +116,8 @@ pub struct Engine {
     /// Takes a crash left open whose orders still stand; they go on with the first block.
     unfinished: Vec<starting::Unfinished>,
     events: VecDeque<Event>,
+    /// How many of the warnings about the disk were given.
+    disk_warnings: usize,
     /// Frames lost since the process began, by cause.
     lost: BTreeMap<GapCause, u64>,
 }
@@ -122,6 +127,8 @@ pub use starting::Unfinished;
 impl Engine {
     /// An engine without a stream.
     pub fn new(settings: Settings, tape: Tape, outcomes: Sender<Outcome>) -> Self {
+        let mut meters = Meters::default();
+        meters.compare(settings.pairs.clone());
         Self {
             settings,
             tape,
@@ -129,13 +136,14 @@ impl Engine {
             stream: None,
             waiting: None,
             history: History::default(),
-            meters: Meters::default(),
+            meters,
             orders: OrderSet::default(),
             takes: BTreeMap::new(),
             done: BTreeSet::new(),
             private_until: Vec::new(),
             unfinished: Vec::new(),
             events: VecDeque::new(),
+            disk_warnings: 0,
             lost: BTreeMap::new(),
         }
     }
@@ -166,6 +174,9 @@ impl Engine {
                 if let Some(stream) = &mut self.stream {
                     stream.is_connected = false;
                     stream.why_missing = GapCause::RateChanged;
+                }
+                for take in self.takes.values_mut() {
+                    take.interrupted(GapCause::RateChanged, &self.tape);
                 }
                 self.waiting = Some((rate, channels));
                 return;
@@ -203,6 +214,9 @@ impl Engine {
         if stream.is_connected {
             stream.is_connected = false;
             stream.why_missing = GapCause::JackGone;
+            for take in self.takes.values_mut() {
+                take.interrupted(GapCause::JackGone, &self.tape);
+            }
             self.tell(now.wall, "the audio server is gone: recordings wait for it and go on by themselves".into());
         }
     }

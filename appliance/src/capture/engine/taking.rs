@@ -25,6 +25,17 @@ pub enum Edge {
     Mark(String),
 }
 
+/// What a take knows of one channel's source.
+#[derive(Debug, Clone, Copy, Default)]
+struct Source {
+    /// Stream frame from which it is gone.
+    gone_from: Option<u64>,
+    /// Stream frame from which it is said to be back; it counts as back with its first sound, or a while after.
+    back_from: Option<u64>,
+    /// How many of the latest frames were zero in every bit.
+    zeros: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct RunningTake {
@@ -36,6 +47,8 @@ pub struct RunningTake {
     zero: u64,
     /// Stream frame of the ordered start.
     start: u64,
+    /// Stream frame at which this process began to record it.
+    begun: u64,
     /// Stream frame that comes next.
     next: u64,
     /// Stream frame at which it ends; none is "until stopped".
@@ -46,8 +59,8 @@ pub struct RunningTake {
     paused_from: Option<u64>,
     private_until: u64,
     edges: VecDeque<(u64, Edge)>,
-    /// Per channel of the take: the stream frame from which its source is gone.
-    gone_from: Vec<Option<u64>>,
+    /// Per channel of the take: what is known of its source.
+    sources: Vec<Source>,
     /// Sum of clock steps since it opened.
     stepped_seconds: f64,
     has_ended: bool,
@@ -56,12 +69,13 @@ pub struct RunningTake {
 impl RunningTake {
     /// A take whose frame 0 is stream frame `zero` and which goes on at stream frame `next`.
     pub fn new(order: Order, channels: Vec<usize>, zero: u64, start: u64, next: u64, end: Option<u64>) -> Self {
-        let gone_from = vec![None; channels.len()];
+        let sources = vec![Source::default(); channels.len()];
         Self {
             order,
             channels,
             zero,
             start,
+            begun: next,
             next,
             end,
             reason: CloseReason::PlannedEnd,
@@ -69,7 +83,7 @@ impl RunningTake {
             paused_from: None,
             private_until: 0,
             edges: VecDeque::new(),
-            gone_from,
+            sources,
             stepped_seconds: 0.0,
             has_ended: false,
         }
@@ -239,7 +253,7 @@ impl RunningTake {
             return;
         }
         self.tell_missing(tape);
-        self.watch_sources(block, tape);
+        self.watch_sources(block, to, stream.rate, tape);
         let from = (self.next - block.first) as usize;
         let position = Position {
             frame: self.frame_of(self.next),
@@ -261,30 +275,46 @@ impl RunningTake {
     }
 
     /// A source that is gone is a gap on its channel, told when it is back or the take ends.
-    fn watch_sources(&mut self, block: &Block, tape: &Tape) {
+    ///
+    /// JACK says so some periods late, and connects some periods before samples flow. So a gap begins with the zeros that
+    /// came before the word, and ends with the first sample that is not zero; both within a tenth of a second.
+    fn watch_sources(&mut self, block: &Block, to: u64, rate: u32, tape: &Tape) {
+        let (from, len) = ((self.next - block.first) as usize, (to - self.next) as usize);
+        let slack = u64::from(rate) / 10;
         for position in 0..self.channels.len() {
+            let samples = block.channel(self.channels[position]).get(from..from + len).unwrap_or(&[]);
             let is_there = block.connected.contains(self.channels[position]);
-            match (is_there, self.gone_from[position]) {
-                (false, None) => self.gone_from[position] = Some(self.next),
-                (true, Some(from)) => {
-                    self.tell_source_gap(position, from, tape);
-                    self.gone_from[position] = None;
+            let mut source = self.sources[position];
+            if !is_there {
+                source.back_from = None;
+                source.gone_from.get_or_insert(self.next - source.zeros.min(slack).min(self.next - self.begun));
+            } else if let Some(gone) = source.gone_from {
+                let back = *source.back_from.get_or_insert(self.next);
+                let sound = samples.iter().position(|sample| *sample != 0.0).map(|at| self.next + at as u64);
+                let heard = sound.or((to >= back + slack).then_some(to));
+                if let Some(heard) = heard.filter(|&heard| heard > gone) {
+                    self.tell_source_gap(position, gone, heard, tape);
                 }
-                _ => {}
+                if heard.is_some() {
+                    (source.gone_from, source.back_from) = (None, None);
+                }
             }
+            source.zeros = match samples.iter().rev().position(|sample| *sample != 0.0) {
+                Some(zeros) => zeros as u64,
+                None => source.zeros + len as u64,
+            };
+            self.sources[position] = source;
         }
     }
 
-    fn tell_source_gap(&self, position: usize, from: u64, tape: &Tape) {
-        if self.next > from {
-            let gap = Gap {
-                first_frame: self.frame_of(from),
-                frames: self.next - from,
-                cause: GapCause::PortDisconnected,
-                channels: Some(vec![self.channels[position] as u16 + 1]),
-            };
-            tape.send(Op::Note { id: self.id(), fact: Fact::Gap(gap) });
-        }
+    fn tell_source_gap(&self, position: usize, from: u64, to: u64, tape: &Tape) {
+        let gap = Gap {
+            first_frame: self.frame_of(from),
+            frames: to - from,
+            cause: GapCause::PortDisconnected,
+            channels: Some(vec![self.channels[position] as u16 + 1]),
+        };
+        tape.send(Op::Note { id: self.id(), fact: Fact::Gap(gap) });
     }
 
     fn pass_edges(&mut self, stream: &Stream, tape: &Tape) {
@@ -319,6 +349,17 @@ impl RunningTake {
         tape.send(Op::Note { id: self.id(), fact });
     }
 
+    /// The stream stops here for now: the log says so before it is known for how long. A server that is back at another
+    /// rate is the better reason than that it was gone.
+    pub fn interrupted(&mut self, cause: GapCause, tape: &Tape) {
+        let is_news = self.missing.is_none() || cause == GapCause::RateChanged;
+        if is_news && self.paused_from.is_none() && !self.has_ended {
+            let (first, _) = self.missing.unwrap_or((self.next, cause));
+            self.missing = Some((first, cause));
+            tape.send(Op::Note { id: self.id(), fact: Fact::Missing { first_frame: self.frame_of(first), cause } });
+        }
+    }
+
     /// No frames come and its time is over.
     pub fn end_without_frames(&mut self, now: u64, stream: &Stream, tape: &Tape) {
         if let Some(end) = self.end.filter(|&end| end <= now && !self.has_ended) {
@@ -332,8 +373,8 @@ impl RunningTake {
     fn close(&mut self, tape: &Tape) {
         self.tell_missing(tape);
         for position in 0..self.channels.len() {
-            if let Some(from) = self.gone_from[position].take() {
-                self.tell_source_gap(position, from, tape);
+            if let Some(from) = self.sources[position].gone_from.take().filter(|&from| from < self.next) {
+                self.tell_source_gap(position, from, self.next, tape);
             }
         }
         self.has_ended = true;

@@ -12,6 +12,7 @@ use crate::capture::block::BlockPool;
 use crate::capture::jack::Shared as JackShared;
 use crate::capture::ring::Drain;
 use crate::capture::status::{ChannelStatus, ClockStatus, DiskStatus, JackStatus, LoadStatus, Running, Status};
+use crate::domain::ClockQuality;
 use crate::sys::clock::{self, Now};
 
 /// How often the ring is emptied: twenty meter frames a second, and a fortieth of what the ring holds.
@@ -20,6 +21,8 @@ const WAKE: Duration = Duration::from_millis(50);
 const WAKE_FREEWHEEL: Duration = Duration::from_micros(200);
 /// The most meter subscribers.
 const SUBSCRIBERS_MAX: usize = 64;
+/// How often clock quality and disk are looked at.
+const SLOW_US: u64 = 1_000_000;
 /// Meters say "no data" when nothing was measured for this long.
 const NO_DATA_US: u64 = 200_000;
 
@@ -33,6 +36,9 @@ pub struct EngineThread {
     shown: u64,
     shown_us: u64,
     ring_fill_max: f32,
+    /// When what changes slowly is looked at again.
+    slow_us: u64,
+    quality: ClockQuality,
 }
 
 impl EngineThread {
@@ -47,6 +53,8 @@ impl EngineThread {
             shown: 0,
             shown_us: 0,
             ring_fill_max: 0.0,
+            slow_us: 0,
+            quality: ClockQuality::Unset,
         }
     }
 
@@ -71,18 +79,25 @@ impl EngineThread {
     }
 
     fn wake(&mut self) {
-        self.empty_ring();
+        self.empty_ring(true);
         let now = clock::now();
-        self.engine.tick(now, clock::quality(now.wall));
+        if now.mono_us >= self.slow_us {
+            self.slow_us = now.mono_us + SLOW_US;
+            self.quality = clock::quality(now.wall);
+            self.engine.watch_disk(now);
+        }
+        self.engine.tick(now, self.quality);
         self.show_meters(now);
     }
 
-    fn empty_ring(&mut self) {
+    /// Takes out what is in the ring. In freewheel the callback waits while the ring is full, and the server with it: so
+    /// the engine may wait for the disk there, unless what is in the ring was asked for before now.
+    fn empty_ring(&mut self, may_wait: bool) {
         let Some((drain, offset)) = &mut self.drain else { return };
         self.ring_fill_max = self.ring_fill_max.max(drain.fill());
         loop {
-            if self.engine.is_freewheel() && self.engine.is_behind() {
-                return; // The callback waits while the ring is full, and the server with it.
+            if may_wait && self.engine.is_freewheel() && self.engine.is_behind() {
+                return;
             }
             let Some(batch) = drain.next(&mut self.pool) else { return };
             self.engine.batch(batch, *offset, clock::now());
@@ -97,18 +112,24 @@ impl EngineThread {
                 self.engine.connected(rate, channels, now, clock::quality(now.wall));
             }
             Message::Disconnected => {
-                self.empty_ring();
+                self.empty_ring(false);
                 self.drain = None;
                 self.engine.disconnected(clock::now());
             }
             Message::Ports(channels) => self.engine.ports(channels),
             Message::Orders(orders) => {
-                self.empty_ring();
+                self.empty_ring(false);
                 self.engine.set_orders(orders, clock::now());
             }
             Message::Adopt(unfinished) => self.engine.adopt(unfinished),
-            Message::Stop { id, mono_us, answer } => drop(answer.send(self.engine.stop(id, mono_us))),
-            Message::Edge { id, mono_us, edge, answer } => drop(answer.send(self.engine.edge(id, mono_us, edge))),
+            Message::Stop { id, mono_us, answer } => {
+                self.empty_ring(false);
+                let _ = answer.send(self.engine.stop(id, mono_us));
+            }
+            Message::Edge { id, mono_us, edge, answer } => {
+                self.empty_ring(false);
+                let _ = answer.send(self.engine.edge(id, mono_us, edge));
+            }
             Message::Status(answer) => drop(answer.send(self.status())),
             Message::Meters(subscriber) => {
                 if self.subscribers.len() < SUBSCRIBERS_MAX {
@@ -162,12 +183,16 @@ impl Engine {
         MeterFrame {
             at: end.zip(self.stream.as_ref()).map_or(now.wall, |(end, stream)| stream.placement.wall_at(end)),
             status: match hop {
-                Some(_) => MeterStatus::Live,
+                // A server without any source delivers zeros; nobody may take them for a quiet room.
+                Some(_) if (0..channels.len()).any(|index| connected.contains(index)) => MeterStatus::Live,
+                Some(_) => MeterStatus::NoData,
                 None if self.meters.is_measuring() || self.stream.is_none() => MeterStatus::NoData,
                 None => MeterStatus::NotMeasured,
             },
             recording: self.takes.len(),
             channels: self.meters.channels(channels, hop.map(|hop| &*hop.hop), |index| connected.contains(index)),
+            pairs: self.meters.pairs(hop.is_some()),
+            trouble: self.trouble(),
         }
     }
 
@@ -177,9 +202,6 @@ impl Engine {
         let connected = jack.connected();
         let channels = stream.map_or(&[][..], |stream| &stream.channels).iter().enumerate();
         let rate = stream.map_or(0, |stream| stream.rate);
-        let all_channels = u64::from(rate) * 3 * stream.map_or(0, |stream| stream.channels.len() as u64);
-        let writing = Some(self.tape.shared.bytes_per_second.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0);
-        let per_hour = writing.unwrap_or(all_channels) as f64 * 3_600.0;
         Status {
             at: now.wall,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -194,7 +216,7 @@ impl Engine {
             recording: self.takes.values().map(|take| running(take, &tape.starved)).collect(),
             disk: DiskStatus {
                 free_bytes: tape.free_bytes,
-                hours_left: (per_hour > 0.0).then(|| tape.free_bytes as f64 / per_hour),
+                hours_left: self.hours_left(),
                 behind_seconds: stream.map_or(0.0, |s| self.tape.frames_behind(s.next) as f64 / f64::from(s.rate)),
                 sync_ms: tape.sync_ms,
                 last_error: tape.last_error,
@@ -211,6 +233,7 @@ impl Engine {
                 xruns: jack.xruns.load(Ordering::Relaxed),
             },
             lost_frames: self.lost.iter().map(|(cause, &frames)| (cause.describe().to_owned(), frames)).collect(),
+            trouble: self.trouble(),
             events: self.events.iter().cloned().collect(),
         }
     }

@@ -74,7 +74,16 @@ impl NotificationHandler for Notices {
         self.shared.has_changed.store(true, Ordering::SeqCst);
     }
 
-    fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, _: bool) {
+    /// A source that goes is noted at once and not when the patch bay next looks; one that comes is the patch bay's news.
+    fn ports_connected(&mut self, client: &Client, a: PortId, b: PortId, _: bool) {
+        for port in [a, b].into_iter().filter_map(|id| client.port_by_id(id)) {
+            if client.is_mine(&port) && port.connected_count() == Ok(0) {
+                let number = port.short_name().ok().and_then(|name| name.strip_prefix("in_")?.parse::<usize>().ok());
+                if let Some(index) = number.and_then(|number| number.checked_sub(1)) {
+                    self.shared.set_connected(index, false);
+                }
+            }
+        }
         self.shared.has_changed.store(true, Ordering::SeqCst);
     }
 

@@ -40,6 +40,11 @@ impl Shared {
         ChannelSet::from_words(std::array::from_fn(|word| self.connected[word].load(Ordering::Relaxed)))
     }
 
+    /// A new client has no source yet.
+    fn clear_connected(&self) {
+        self.connected.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
     fn set_connected(&self, index: usize, is_connected: bool) {
         let Some(word) = self.connected.get(index / 64) else { return };
         match is_connected {

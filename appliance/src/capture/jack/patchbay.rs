@@ -75,6 +75,7 @@ impl Patchbay {
         self.shared.is_down.store(false, Ordering::SeqCst);
         // A server that died while it ran free never said that it stopped to; a new one says when it begins to.
         self.shared.is_freewheel.store(false, Ordering::SeqCst);
+        self.shared.clear_connected();
         let client = match Client::new(CLIENT, ClientOptions::NO_START_SERVER) {
             Ok((client, _)) => client,
             Err(_) => return Err(JackError::NoServer(name.to_owned())),
@@ -108,11 +109,8 @@ impl Patchbay {
 
     /// Keeps the client until `quit` says something or is gone.
     pub fn run(mut self, name: &str, quit: &Receiver<()>) {
-        loop {
-            match quit.recv_timeout(RETRY) {
-                Err(RecvTimeoutError::Timeout) => self.look(name),
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Err(RecvTimeoutError::Timeout) = quit.recv_timeout(RETRY) {
+            self.look(name);
         }
         if let Some(client) = self.client.take() {
             let _ = client.deactivate();

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub struct Service {
     pub keeper: Arc<Keeper>,
     /// The engine.
     pub engine: Sender<Message>,
-    /// Channels of this capture.
-    pub channels: u16,
+    /// Channels of this capture; 0 before it knows them.
+    pub channels: Arc<AtomicU16>,
     /// Seconds of pre-roll that are kept.
     pub pre_roll_seconds: f64,
 }
@@ -160,7 +160,7 @@ impl Service {
         }
         let chance = rng::ten_bytes().map_err(|error| format!("no random numbers: {error}"))?;
         let order = Order {
-            id: TakeId::new(now, chance),
+            id: self.keeper.new_id(now, chance),
             title: start.title,
             channels: start.channels,
             start: at,
@@ -177,7 +177,10 @@ impl Service {
 
     /// What only a running capture knows of an order.
     fn check(&self, order: &Order) -> Result<(), String> {
-        order.channels.resolve(self.channels)?;
+        let channels = self.channels.load(Ordering::Relaxed);
+        if channels > 0 {
+            order.channels.resolve(channels)?;
+        }
         if order.pre_roll_seconds > self.pre_roll_seconds {
             return Err(format!(
                 "a pre-roll of {} s is more than the {} s this capture keeps: start it with --pre-roll {}",

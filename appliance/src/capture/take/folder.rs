@@ -63,18 +63,24 @@ impl DataDir {
     /// # Errors
     /// The folder of takes exists and cannot be read.
     pub fn take_ids(&self) -> io::Result<Vec<TakeId>> {
-        let entries = match fs::read_dir(self.takes()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            ids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<TakeId>().ok()));
+        match take_ids_in(&self.takes()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            ids => ids,
         }
-        ids.sort();
-        Ok(ids)
     }
+}
+
+/// Ids of the takes in a folder of takes, oldest first.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn take_ids_in(folder: &Path) -> io::Result<Vec<TakeId>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        ids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<TakeId>().ok()));
+    }
+    ids.sort();
+    Ok(ids)
 }
 
 /// One take's folder.

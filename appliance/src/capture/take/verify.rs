@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::folder::{DataDir, Loaded, TakeFolder};
+use super::folder::{self, Loaded, TakeFolder};
 use super::log::LogError;
 use crate::audio::wav::WavReader;
 use crate::capture::tape::hasher::sha256_of;
@@ -41,14 +41,16 @@ impl Report {
     }
 }
 
-/// Verifies a take's folder, or every take of a data folder.
+/// Verifies a take's folder, or every take of a data folder or of a folder of takes.
 pub fn verify(path: &Path) -> Vec<Report> {
-    if !path.join("takes").is_dir() {
+    if path.join("take.jsonl").exists() {
         return vec![verify_take(&TakeFolder::at(path))];
     }
-    let data = DataDir::new(path);
-    match data.take_ids() {
-        Ok(ids) => ids.into_iter().map(|id| verify_take(&data.take(id))).collect(),
+    let is_data = path.join("takes").is_dir();
+    let takes = if is_data { path.join("takes") } else { path.to_owned() };
+    match folder::take_ids_in(&takes) {
+        Ok(ids) if ids.is_empty() && !is_data => vec![verify_take(&TakeFolder::at(path))],
+        Ok(ids) => ids.into_iter().map(|id| verify_take(&TakeFolder::at(takes.join(id.to_string())))).collect(),
         Err(error) => vec![unreadable(path, error.to_string())],
     }
 }

@@ -31,8 +31,17 @@ pub const BACKLOG_SECONDS_MAX: u64 = 30;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How long the end of capture waits for hashes of the last segments; what is not known by then recovery computes.
 const LAST_HASHES: Duration = Duration::from_secs(2);
-/// Room that is never used for audio, so that logs, headers and the rest of the machine keep working.
-pub const RESERVE_BYTES: u64 = 4 << 20;
+/// A part of the disk that is never used for audio, so that logs, headers and the rest of the machine keep working.
+const RESERVE_PART: u64 = 256;
+/// The least of it: what logs and headers need.
+const RESERVE_BYTES_MIN: u64 = 128 << 10;
+/// The most of it: a terabyte needs no more than a small disk.
+const RESERVE_BYTES_MAX: u64 = 64 << 20;
+
+/// Room on a disk that is never used for audio.
+pub fn reserve_bytes(space: &disk::Space) -> u64 {
+    (space.total_bytes / RESERVE_PART).clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX)
+}
 
 /// One step of a take's story, in timeline order.
 pub enum Op {
@@ -309,12 +318,16 @@ impl Writer {
     fn sync(&mut self, began_us: u64) {
         let space = disk::space(self.data.path());
         // A disk that does not say how much room it has may still take data; writing tells.
-        let known = space.as_ref().map_or(u64::MAX, |space| space.free_bytes);
+        let (known, reserve) = match &space {
+            Ok(space) => (space.free_bytes, reserve_bytes(space)),
+            Err(_) => (u64::MAX, RESERVE_BYTES_MIN),
+        };
         if let Err(error) = &space {
             self.fail(format!("{} does not say how much room it has: {error}", self.data.path().display()));
         }
         let rate = self.reels.values().map(Reel::bytes_per_second).sum::<u64>();
-        let low = RESERVE_BYTES + 2 * rate;
+        // What comes until the next look must fit, too.
+        let low = reserve + rate;
         let ids: Vec<TakeId> = self.reels.keys().copied().collect();
         for id in ids {
             self.with(id, |reel| {
@@ -322,7 +335,7 @@ impl Writer {
                     reel.starve(GapCause::DiskFull);
                 }
                 // Room for some seconds more than where it stops, or it would stop and go each second.
-                reel.tick(known >= low + RESERVE_BYTES / 2 + 4 * rate);
+                reel.tick(known >= low + 4 * rate);
             });
             if self.reels.get(&id).is_some_and(Reel::is_settled) {
                 self.settle(id);

@@ -275,6 +275,9 @@ impl Reel {
             None => self.reached,
         };
         self.starved = Some(Starved { from, cause, has_room: false });
+        if !self.is_paused {
+            self.note(Fact::Missing { first_frame: from, cause });
+        }
         let second = from / u64::from(self.opened.sample_rate.max(1));
         self.error = Some(format!(
             "Recording {}: {}. The take is safe up to second {second}. It goes on by itself when the disk takes data again: free space or attach a disk",
@@ -365,7 +368,7 @@ impl Reel {
         }
         let is_needed = match &fact {
             Fact::Gap(gap) => gap.channels.is_none(),
-            Fact::Mark(_) | Fact::SegmentMeasured { .. } | Fact::ClockStepped { .. } => false,
+            Fact::Mark(_) | Fact::SegmentMeasured { .. } | Fact::ClockStepped { .. } | Fact::Missing { .. } => false,
             Fact::Opened(_)
             | Fact::SegmentOpened(_)
             | Fact::SegmentClosed(_)

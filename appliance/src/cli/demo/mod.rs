@@ -231,6 +231,7 @@ fn wait_for<T>(what: &str, interrupted: &AtomicBool, mut attempt: impl FnMut() -
     }
 }
 
+#[allow(clippy::disallowed_methods)] // A person watches this; it ends early when they interrupt.
 fn wait_a_little(interrupted: &AtomicBool, length: Duration) {
     let until_us = clock::mono_us() + length.as_micros() as u64;
     while clock::mono_us() < until_us && !interrupted.load(Ordering::SeqCst) {

@@ -19,6 +19,7 @@ impl Fact {
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Opened(opened) => opened.check(),
+            Self::Missing { first_frame, .. } => frame("first_frame", *first_frame),
             Self::SegmentOpened(segment) => frame("first_frame", segment.first_frame),
             Self::SegmentClosed(segment) => frame("frames", segment.frames),
             Self::SegmentMeasured { channels, .. } => {

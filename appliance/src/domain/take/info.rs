@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Gap, Mark, Measured, Opened, Pause, Segment, TakeChannel};
+use super::{Fact, Gap, GapCause, Mark, Measured, Opened, Pause, Segment, TakeChannel};
 use crate::domain::{ClockQuality, TakeId, take::CloseReason};
 
 /// What a recording is doing, derived from facts and never stored.
@@ -77,6 +77,8 @@ pub struct Fold {
     opened: Opened,
     info: TakeInfo,
     paused_from: Option<u64>,
+    /// Frames are missing from here on, and it is not over.
+    missing_from: Option<(u64, GapCause)>,
     /// Per channel: energy (sum of squares over frames) and frames, to merge RMS over segments.
     energy: Vec<(f64, f64)>,
 }
@@ -109,7 +111,7 @@ impl Fold {
             measured: Vec::new(),
             closed: None,
         };
-        let mut fold = Self { opened, info, paused_from: None, energy: Vec::new() };
+        let mut fold = Self { opened, info, paused_from: None, missing_from: None, energy: Vec::new() };
         fold.plan(fold.opened.planned_frames);
         Ok(fold)
     }
@@ -139,6 +141,8 @@ impl Fold {
                     is_open: true,
                 });
                 self.reach(segment.first_frame);
+                // It is over; a gap has told its length, or nothing was missing after all.
+                self.missing_from = self.missing_from.filter(|(from, _)| *from > segment.first_frame);
             }
             Fact::SegmentClosed(closed) => {
                 let segment = self.segment(&closed.file)?;
@@ -152,15 +156,19 @@ impl Fold {
                 let frames = self.segment(file)?.frames;
                 self.measure(frames, channels);
             }
+            Fact::Missing { first_frame, cause } => self.missing_from = Some((*first_frame, *cause)),
             Fact::Gap(gap) => {
                 if gap.channels.is_none() {
-                    self.reach(gap.first_frame + gap.frames);
+                    let end = gap.first_frame + gap.frames;
+                    self.reach(end);
+                    self.missing_from = self.missing_from.filter(|(from, _)| *from >= end);
                 }
                 self.info.gaps.push(gap.clone());
             }
             Fact::Mark(mark) => self.info.marks.push(mark.clone()),
             Fact::Paused { frame, .. } => {
                 self.paused_from = Some(*frame);
+                self.missing_from = None; // A gap has told what was missing before; now nothing is kept anyway.
                 self.info.pauses.push(Pause { first_frame: *frame, frames: 0 });
                 self.reach(*frame);
             }
@@ -173,6 +181,7 @@ impl Fold {
             Fact::ClockStepped { frame, seconds, .. } => self.info.clock_steps.push((*frame, *seconds)),
             Fact::Recovered { .. } => {}
             Fact::Closed { frames, reason, .. } => {
+                self.missing_from = None;
                 if let Some(from) = self.paused_from.take() {
                     self.end_pause(from, *frames);
                 }
@@ -200,6 +209,10 @@ impl Fold {
             && let Some(pause) = info.pauses.last_mut()
         {
             pause.frames = info.frames.saturating_sub(from);
+        }
+        if let Some((first_frame, cause)) = self.missing_from {
+            let frames = info.frames.saturating_sub(first_frame);
+            info.gaps.push(Gap { first_frame, frames, cause, channels: None });
         }
         let has_open_segment = info.segments.iter().any(|s| s.is_open);
         let is_silent = info.segments.iter().all(|s| s.frames == 0) && !has_open_segment;
@@ -259,7 +272,7 @@ impl Fold {
 mod tests {
     use super::*;
     use crate::domain::order::StoredAs;
-    use crate::domain::take::{GapCause, SegmentClosed, SegmentOpened};
+    use crate::domain::take::{SegmentClosed, SegmentOpened};
 
     fn opened() -> Opened {
         let at = Timestamp::from_second(1_000).unwrap();
@@ -324,6 +337,19 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_that_lasts_is_told_before_its_length_is_known() {
+        let missing = Fact::Missing { first_frame: 400, cause: GapCause::DiskFull };
+        let mut fold = fold(&[segment("1", 0), segment_end("1", 400), missing]);
+        assert_eq!(
+            fold.info(true).gaps,
+            [Gap { first_frame: 400, frames: 0, cause: GapCause::DiskFull, channels: None }]
+        );
+        let gap = Gap { first_frame: 400, frames: 90, cause: GapCause::DiskFull, channels: None };
+        fold.add(&Fact::Gap(gap.clone())).unwrap();
+        assert_eq!(fold.info(true).gaps, [gap]);
+    }
+
+    #[test]
     fn a_take_without_audio_has_failed() {
         assert_eq!(fold(&[closed(0)]).info(false).state, TakeState::Failed);
     }
@@ -372,6 +398,18 @@ mod tests {
         let gap = Gap { first_frame: u64::MAX, frames: u64::MAX, cause: GapCause::Xrun, channels: None };
         for fact in [segment("1", u64::MAX), closed(u64::MAX), Fact::Gap(gap)] {
             assert!(fold(&[]).add(&fact).is_err(), "{fact:?}");
+        }
+    }
+
+    /// Something was missing from the very frame at which a pause began: it stayed missing for as long as the take ran.
+    #[test]
+    fn what_is_missing_is_over_with_a_pause_a_later_gap_or_a_segment() {
+        let gone = Fact::Missing { first_frame: 500, cause: GapCause::JackGone };
+        let gap = Fact::Gap(Gap { first_frame: 400, frames: 200, cause: GapCause::CaptureDown, channels: None });
+        for end in [Fact::Paused { frame: 500, at: at() }, gap, segment("2", 600)] {
+            let told = usize::from(matches!(end, Fact::Gap(_)));
+            let facts = [segment("1", 0), segment_end("1", 500), gone.clone(), end];
+            assert_eq!(fold(&facts).info(true).gaps.len(), told, "{facts:?}");
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Fact {
     SegmentHashed { file: String, sha256: String },
     /// What was measured over a complete segment, one entry per channel of the take.
     SegmentMeasured { file: String, channels: Vec<Measured> },
+    /// From this frame on frames are missing; a [`Fact::Gap`] that begins there says how many, once it is over.
+    Missing { first_frame: u64, cause: GapCause },
     /// Frames are missing.
     Gap(Gap),
     /// Someone marked a place.

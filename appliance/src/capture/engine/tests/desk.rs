@@ -82,6 +82,7 @@ impl Desk {
             pre_roll_seconds: PRE_ROLL as f64,
             segment_seconds: 3.0,
             measures,
+            pairs: Vec::new(),
             time_zone: "UTC".into(),
             host: "desk".into(),
             boot_id: THIS_BOOT.into(),

@@ -266,7 +266,7 @@ fn a_log_that_takes_nothing_for_long_loses_marks_but_not_the_story() {
     unblock(&deck.folder);
     deck.reel.tick(true);
     let info = deck.folder.load().unwrap().info(false);
-    assert_eq!((info.marks.len(), info.closed), (PENDING_FACTS_MAX - 1, Some(CloseReason::Stopped)));
+    assert_eq!((info.marks.len(), info.closed), (PENDING_FACTS_MAX - 2, Some(CloseReason::Stopped)));
 }
 
 /// A take in whose place a file stands.
