@@ -64,6 +64,10 @@ pub struct Reel {
     log: Option<LogWriter>,
     pending: VecDeque<Fact>,
     segment: Option<OpenSegment>,
+    /// Segments that ended and that the disk did not let be completed.
+    unfinished: Vec<OpenSegment>,
+    /// Files were made whose names are not durable yet.
+    has_new_names: bool,
     next_number: u32,
     /// The take's frame after the last one written or known to be missing.
     reached: u64,
@@ -115,6 +119,8 @@ impl Reel {
             log,
             pending: VecDeque::new(),
             segment: None,
+            unfinished: Vec::new(),
+            has_new_names: false,
             next_number,
             reached,
             starved: None,
@@ -261,6 +267,9 @@ impl Reel {
             // No audio comes any more that would try again.
             let _ = self.create();
         }
+        for segment in std::mem::take(&mut self.unfinished) {
+            self.finish(segment);
+        }
         self.write_pending();
         self.sync();
     }
@@ -308,7 +317,7 @@ impl Reel {
 
     /// Closed, and every fact is in the log.
     pub fn is_settled(&self) -> bool {
-        self.is_closed && self.pending.is_empty() && self.log.is_some()
+        self.is_closed && self.pending.is_empty() && self.unfinished.is_empty() && self.log.is_some()
     }
 
     /// The log of a settled reel, and how many hashes are still to come.
@@ -323,10 +332,8 @@ impl Reel {
         std::fs::create_dir_all(self.folder.path())?;
         self.log = Some(LogWriter::create(&self.folder.log())?);
         self.write_pending();
-        if let Some(parent) = self.folder.path().parent() {
-            files::sync_folder(parent)?;
-        }
-        files::sync_folder(self.folder.path())
+        self.has_new_names = true;
+        Ok(())
     }
 
     /// Whether audio at `frame` can be written; a starved take with room again tells its gap and goes on.
@@ -416,8 +423,9 @@ impl Reel {
             jack_frame: position.jack_frame,
             boot_id: self.boot_id.clone(),
         }));
-        self.sync();
-        files::sync_folder(self.folder.path())
+        // Its name becomes durable with the next sync: the first audio does not wait for it.
+        self.has_new_names = true;
+        Ok(())
     }
 
     fn end_segment(&mut self) {
@@ -433,8 +441,10 @@ impl Reel {
             .map_err(into_io)
             .and_then(|()| segment.writer.get_ref().sync_all());
         if let Err(error) = result {
-            // As it stands it over-claims and every reader finds all its frames; recovery completes it.
+            // As it stands it over-claims and every reader finds all its frames. It is tried again each second.
             self.error = Some(format!("{} of recording {} cannot be completed: {error}", segment.file, self.opened.id));
+            self.unfinished.push(segment);
+            return;
         }
         let bytes = segment.writer.get_ref().metadata().map(|meta| meta.len()).unwrap_or(0);
         let frames = segment.writer.frames();
@@ -470,10 +480,20 @@ impl Reel {
         }
         let audio = self.segment.as_ref().map_or(Ok(()), |segment| segment.writer.get_ref().sync_data());
         let log = self.log.as_ref().map_or(Ok(()), LogWriter::sync);
-        match audio.and(log) {
+        match audio.and(log).and_then(|()| self.sync_names()) {
             Ok(()) => self.is_dirty = false,
             Err(error) => self.fail("cannot be synced", &error, self.reached),
         }
+    }
+
+    /// Makes new files findable after a power cut.
+    fn sync_names(&mut self) -> io::Result<()> {
+        if self.has_new_names {
+            self.folder.path().parent().map_or(Ok(()), files::sync_folder)?;
+            files::sync_folder(self.folder.path())?;
+            self.has_new_names = false;
+        }
+        Ok(())
     }
 
     fn write_pending(&mut self) {

@@ -127,7 +127,7 @@ impl Fold {
     /// A sentence: the fact cannot follow those before it.
     pub fn add(&mut self, fact: &Fact) -> Result<(), String> {
         fact.check()?;
-        if self.info.closed.is_some() && !matches!(fact, Fact::SegmentHashed { .. } | Fact::SegmentMeasured { .. }) {
+        if self.info.closed.is_some() && !may_follow_the_end(fact) {
             return Err("a fact follows the take's end".into());
         }
         match fact {
@@ -266,6 +266,14 @@ impl Fold {
             }
         }
     }
+}
+
+/// What is known of a segment only later: a disk that was full completes it when there is room again.
+fn may_follow_the_end(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::SegmentClosed(_) | Fact::SegmentHashed { .. } | Fact::SegmentMeasured { .. } | Fact::Recovered { .. }
+    )
 }
 
 #[cfg(test)]
