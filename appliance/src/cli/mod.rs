@@ -40,9 +40,9 @@ enum Command {
     /// Prove that recordings are what was recorded
     Verify(verify::Arguments),
     /// Make whole what a crash left open
-    Recover(recover::Arguments),
+    Recover(LookArguments),
     /// What the recorder is doing, and what troubles it
-    Status(status::Arguments),
+    Status(LookArguments),
     /// Watch the levels
     Meters(meters::Arguments),
     /// Show it working, with voices and no sound card
@@ -61,6 +61,16 @@ impl DataArgument {
     fn open(&self) -> DataDir {
         DataDir::new(&self.data_dir)
     }
+}
+
+/// A data folder that is looked at.
+#[derive(Args)]
+struct LookArguments {
+    #[command(flatten)]
+    data: DataArgument,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command named by the process arguments and returns its exit code.

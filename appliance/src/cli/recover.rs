@@ -3,25 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::Args;
 use serde_json::json;
 
-use super::{DataArgument, note, print, print_json};
+use super::{LookArguments, note, print, print_json};
 use crate::capture::orders;
 use crate::capture::take::recover;
 use crate::sys::clock;
 use crate::sys::files::Lock;
 
-#[derive(Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    data: DataArgument,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &LookArguments) -> anyhow::Result<ExitCode> {
     let data = arguments.data.open();
     if !data.path().is_dir() {
         bail!("{}: there is no such folder", data.path().display());

@@ -2,24 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
-
-use super::{DataArgument, clock_time, print, print_json};
+use super::{LookArguments, clock_time, print, print_json};
 use crate::capture::socket::Request;
 use crate::capture::socket::client::Client;
 use crate::capture::status::Status;
 use crate::sys::clock;
 
-#[derive(Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    data: DataArgument,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &LookArguments) -> anyhow::Result<ExitCode> {
     let mut answer = Client::connect(&arguments.data.open())?.ask(&Request::Status)?;
     let status = answer["status"].take();
     if arguments.json {

@@ -7,14 +7,13 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{DataArgument, clock_time, note, plain, print, print_json, seconds};
+use super::{DataArgument, LookArguments, clock_time, note, plain, print, print_json, seconds};
 use crate::capture::orders::{self, Offline};
 use crate::capture::socket::client::{Client, ClientError};
 use crate::capture::socket::{Request, Start};
 use crate::capture::take::DataDir;
 use crate::domain::order::StoredAs;
-use crate::domain::take::TakeChannel;
-use crate::domain::{Channels, ClockQuality, Order, OrderSet, TakeId, TakeInfo, TakeState};
+use crate::domain::{Channels, Order, OrderSet, TakeId, TakeInfo, TakeState};
 use crate::sys::files::Lock;
 use crate::sys::{clock, rng};
 
@@ -39,7 +38,7 @@ pub enum Command {
     /// Everything about a recording
     Info(Chosen),
     /// All recordings
-    List(ListArguments),
+    List(LookArguments),
 }
 
 #[derive(Args)]
@@ -76,15 +75,6 @@ pub struct Chosen {
     data: DataArgument,
     /// The recording's id (may be left away when only one is running)
     id: Option<TakeId>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub struct ListArguments {
-    #[command(flatten)]
-    data: DataArgument,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -258,7 +248,7 @@ fn all(data: &DataDir) -> anyhow::Result<(Vec<TakeInfo>, Vec<String>)> {
     }
     let scheduled: Vec<Order> =
         orders(data)?.iter().filter(|order| !data.take(order.id).path().exists()).cloned().collect();
-    takes.extend(scheduled.iter().map(scheduled_info));
+    takes.extend(scheduled.iter().map(TakeInfo::scheduled));
     takes.sort_by_key(|take| take.id);
     Ok((takes, unreadable))
 }
@@ -278,7 +268,7 @@ pub(super) fn info(data: &DataDir, id: TakeId) -> anyhow::Result<TakeInfo> {
         return Ok(loaded.info(is_running(data)));
     }
     match orders(data)?.get(id) {
-        Some(order) => Ok(scheduled_info(order)),
+        Some(order) => Ok(TakeInfo::scheduled(order)),
         None => bail!("there is no recording {id} in {} (`rakkr take list` shows them)", data.path().display()),
     }
 }
@@ -290,32 +280,6 @@ fn orders(data: &DataDir) -> anyhow::Result<OrderSet> {
 /// Whether a capture runs on the folder.
 fn is_running(data: &DataDir) -> bool {
     data.lock().exists() && matches!(Lock::try_take(&data.lock()), Ok(None))
-}
-
-fn scheduled_info(order: &Order) -> TakeInfo {
-    let numbers = if let Channels::Numbers(numbers) = &order.channels { &numbers[..] } else { &[] };
-    let channel = |&number: &u16| TakeChannel { number, port: String::new(), label: format!("Channel {number}") };
-    TakeInfo {
-        id: order.id,
-        title: order.title.clone(),
-        state: TakeState::Scheduled,
-        started_at: order.start,
-        clock_quality: ClockQuality::Guessed,
-        sample_rate: 0,
-        frames: 0,
-        duration_seconds: 0.0,
-        planned_seconds: order.planned_seconds(),
-        pre_roll_frames: 0,
-        late_seconds: 0.0,
-        channels: numbers.iter().map(channel).collect(),
-        segments: Vec::new(),
-        gaps: Vec::new(),
-        marks: Vec::new(),
-        pauses: Vec::new(),
-        clock_steps: Vec::new(),
-        measured: Vec::new(),
-        closed: None,
-    }
 }
 
 fn state_name(state: TakeState) -> &'static str {

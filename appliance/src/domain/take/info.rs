@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Gap, GapCause, Mark, Measured, Opened, Pause, Segment, TakeChannel};
-use crate::domain::{ClockQuality, TakeId, take::CloseReason};
+use crate::domain::{Channels, ClockQuality, Order, TakeId, take::CloseReason};
 
 /// What a recording is doing, derived from facts and never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +71,45 @@ pub struct TakeInfo {
     pub closed: Option<CloseReason>,
 }
 
+impl TakeInfo {
+    /// A take of which nothing is known but its name and its beginning.
+    fn begun(id: TakeId, title: &str, started_at: Timestamp) -> Self {
+        Self {
+            id,
+            title: title.to_owned(),
+            state: TakeState::Recording,
+            started_at,
+            clock_quality: ClockQuality::Guessed,
+            sample_rate: 0,
+            frames: 0,
+            duration_seconds: 0.0,
+            planned_seconds: None,
+            pre_roll_frames: 0,
+            late_seconds: 0.0,
+            channels: Vec::new(),
+            segments: Vec::new(),
+            gaps: Vec::new(),
+            marks: Vec::new(),
+            pauses: Vec::new(),
+            clock_steps: Vec::new(),
+            measured: Vec::new(),
+            closed: None,
+        }
+    }
+
+    /// What an order that has not begun looks like.
+    pub fn scheduled(order: &Order) -> Self {
+        let numbers = if let Channels::Numbers(numbers) = &order.channels { &numbers[..] } else { &[] };
+        let channel = |&number: &u16| TakeChannel { number, port: String::new(), label: format!("Channel {number}") };
+        Self {
+            state: TakeState::Scheduled,
+            planned_seconds: order.planned_seconds(),
+            channels: numbers.iter().map(channel).collect(),
+            ..Self::begun(order.id, &order.title, order.start)
+        }
+    }
+}
+
 /// Adds facts up, one by one.
 #[derive(Debug, Clone)]
 pub struct Fold {
@@ -91,25 +130,12 @@ impl Fold {
     pub fn new(opened: Opened) -> Result<Self, String> {
         Fact::Opened(opened.clone()).check()?;
         let info = TakeInfo {
-            id: opened.id,
-            title: opened.title.clone(),
-            state: TakeState::Recording,
-            started_at: opened.started_at,
             clock_quality: opened.clock_quality,
             sample_rate: opened.sample_rate,
-            frames: 0,
-            duration_seconds: 0.0,
-            planned_seconds: None,
             pre_roll_frames: opened.pre_roll_frames,
             late_seconds: opened.late_seconds,
             channels: opened.channels.clone(),
-            segments: Vec::new(),
-            gaps: Vec::new(),
-            marks: Vec::new(),
-            pauses: Vec::new(),
-            clock_steps: Vec::new(),
-            measured: Vec::new(),
-            closed: None,
+            ..TakeInfo::begun(opened.id, &opened.title, opened.started_at)
         };
         let mut fold = Self { opened, info, paused_from: None, missing_from: None, energy: Vec::new() };
         fold.plan(fold.opened.planned_frames);
