@@ -67,6 +67,10 @@ fn a_take_past_4_gib_is_one_rf64_that_everyone_reads() {
     assert_eq!(judge("ffprobe", &words, &file).trim(), take.frames.to_string());
     assert!(decodes_with_sox(&file), "sox reads it to the end");
     Report::of_file(&file, &take.numbers()).assert_declared(&take, 0);
+    std::fs::remove_file(&file).unwrap();
+    let flac = room.appliance.export(&id, &["--format", "flac", "--channels", "1,2"], "long.flac");
+    judge("flac", &["-t", "-s", "-w"], &flac);
+    assert_eq!(judge("metaflac", &["--show-total-samples"], &flac).trim(), take.frames.to_string());
 }
 
 const CODEC: [&str; 6] = ["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"];
