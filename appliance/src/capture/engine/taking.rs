@@ -92,6 +92,9 @@ impl RunningTake {
     /// Frames up to `next` are missing since stream frame `first`.
     pub fn with_missing(mut self, first: u64, cause: GapCause) -> Self {
         self.missing = Some((first, cause));
+        // A connection is said some periods before samples flow: a source is back with its first sound.
+        let coming_back = Source { gone_from: Some(self.next), back_from: Some(self.next), zeros: 0 };
+        self.sources.fill(coming_back);
         self
     }
 

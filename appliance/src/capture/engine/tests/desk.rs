@@ -45,6 +45,8 @@ pub struct Desk {
     pub is_freewheel: bool,
     /// Sources sound although they are not said to be there.
     pub sounds_unsaid: bool,
+    /// Sources are silent before this frame although they are said to be there.
+    pub silent_until: u64,
     pub channels: usize,
     pub orders: OrderSet,
     pub told: BTreeMap<TakeId, Told>,
@@ -101,6 +103,7 @@ impl Desk {
             connected: ChannelSet::first(channels),
             is_freewheel: false,
             sounds_unsaid: false,
+            silent_until: 0,
             channels,
             orders: OrderSet::default(),
             told: BTreeMap::new(),
@@ -142,7 +145,7 @@ impl Desk {
     pub fn block(&mut self, frames: u64) {
         // As JACK has it: a port without a source is silent.
         let sounds = |index| self.sounds_unsaid || self.connected.contains(index);
-        let sample = |index, frame| if sounds(index) { tag(index, frame) } else { 0.0 };
+        let sample = |index, frame| if sounds(index) && frame >= self.silent_until { tag(index, frame) } else { 0.0 };
         let channel = |index| (self.source..self.source + frames).map(|frame| sample(index, frame)).collect();
         let planar: Vec<Vec<f32>> = (0..self.channels).map(channel).collect();
         let slices: Vec<&[f32]> = planar.iter().map(|channel| &channel[..]).collect();
