@@ -92,6 +92,9 @@ impl RunningTake {
     /// Frames up to `next` are missing since stream frame `first`.
     pub fn with_missing(mut self, first: u64, cause: GapCause) -> Self {
         self.missing = Some((first, cause));
+        // A connection is said some periods before samples flow: a source is back with its first sound.
+        let coming_back = Source { gone_from: Some(self.next), back_from: Some(self.next), zeros: 0 };
+        self.sources.fill(coming_back);
         self
     }
 
@@ -283,7 +286,9 @@ impl RunningTake {
         let slack = u64::from(rate) / 10;
         for position in 0..self.channels.len() {
             let samples = block.channel(self.channels[position]).get(from..from + len).unwrap_or(&[]);
-            let is_there = block.connected.contains(self.channels[position]);
+            // Samples can flow before we are told of the connection: what sounds is there.
+            let is_heard = samples.iter().any(|sample| *sample != 0.0);
+            let is_there = is_heard || block.connected.contains(self.channels[position]);
             let mut source = self.sources[position];
             if !is_there {
                 source.back_from = None;

@@ -70,6 +70,19 @@ fn under_the_same_server_a_take_goes_on_exactly() {
     assert_eq!(told.runs(&[0]), (vec![(1_500, 1_700)], 0));
 }
 
+/// The first period after a restart was silent although its port was said to be connected, and nobody was told.
+#[test]
+fn the_silence_before_the_first_sound_after_a_restart_is_told() {
+    let mut desk = Desk::silent(1);
+    let unfinished = left_open(&mut desk, |order| order);
+    desk.silent_until = 1_530;
+    come_back(&mut desk, &unfinished, 1_500);
+    desk.play(200);
+    let told = desk.told(unfinished.order.id);
+    let [Fact::Gap(gap)] = &told.facts[..] else { panic!("{:?}", told.facts) };
+    assert_eq!((gap.first_frame, gap.frames, gap.cause), (1_500, 30, GapCause::PortDisconnected));
+}
+
 #[test]
 fn after_another_boot_the_wall_clock_says_where_a_take_goes_on() {
     let mut desk = Desk::silent(1);

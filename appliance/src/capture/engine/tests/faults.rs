@@ -137,6 +137,30 @@ fn a_source_that_is_gone_is_a_gap_on_its_channel_alone() {
     assert_eq!(desk.told(id).gap_spans(), []);
 }
 
+/// After a restart samples flowed some periods before JACK had said that the port is connected: a gap was told over audio.
+#[test]
+fn a_source_that_sounds_is_there_whatever_is_said_of_it() {
+    let mut desk = Desk::new(1);
+    desk.play(100);
+    let id = desk.start();
+    desk.connected.remove(0);
+    desk.play(100);
+    desk.sounds_unsaid = true;
+    desk.play(150);
+    desk.stop(id);
+    desk.play(50);
+    let gaps: Vec<_> = desk
+        .told(id)
+        .facts
+        .iter()
+        .map(|fact| match fact {
+            Fact::Gap(gap) => (gap.first_frame, gap.frames),
+            _ => (0, 0),
+        })
+        .collect();
+    assert_eq!(gaps, [(0, 100)]);
+}
+
 #[test]
 fn a_take_ends_by_the_clock_when_no_frames_come() {
     let mut desk = Desk::new(1);

@@ -1,7 +1,7 @@
 //! Engine and reels together on a real disk, against a model that knows only which frames were heard: whatever the source
 //! and the operators do, each take is the heard frames of its time, the rest is told, and `verify` proves it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::capture::take::verify::verify_take;
 use crate::capture::tape::Op;
 use crate::capture::tape::hasher::sha256_of;
 use crate::capture::tape::reel::Reel;
-use crate::domain::{Channels, Fact, Order, TakeId};
+use crate::domain::{ChannelSet, Channels, Fact, Order, TakeId};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -59,7 +59,7 @@ struct Expected {
 
 #[derive(Default)]
 struct Model {
-    blocks: Vec<(u64, u64)>,
+    blocks: Vec<(u64, u64, ChannelSet)>,
     takes: Vec<Expected>,
 }
 
@@ -136,7 +136,7 @@ fn act(step: Step, desk: &mut Desk, model: &mut Model) {
     match step {
         Step::Block(frames) => {
             desk.block(frames);
-            model.blocks.push((now, now + frames));
+            model.blocks.push((now, now + frames, desk.connected));
         }
         Step::Lose(frames) => desk.lose(frames),
         Step::ServerGone(ms) => {
@@ -197,13 +197,15 @@ fn judge(take: &Expected, model: &Model, data: &DataDir) {
     assert_eq!((info.frames, info.closed.is_some()), (end - zero, true), "{info:?}");
     let mut planar = vec![Vec::new(); take.channels.len()];
     Timeline::new(&folder, &info, 0).read(info.frames as usize, &mut planar).unwrap();
-    let heard: BTreeSet<u64> = model.blocks.iter().flat_map(|&(from, to)| from..to).collect();
+    let frames = |&(from, to, connected): &(u64, u64, ChannelSet)| (from..to).map(move |frame| (frame, connected));
+    let heard: BTreeMap<u64, ChannelSet> = model.blocks.iter().flat_map(frames).collect();
     let is_paused = |f: u64| take.pauses.iter().any(|&(from, to)| from <= f && to.is_none_or(|to| f < to));
     let gaps: Vec<_> = info.gaps.iter().filter(|gap| gap.channels.is_none()).collect();
     for frame in zero..end {
-        let is_kept = heard.contains(&frame) && !is_paused(frame);
+        let kept = heard.get(&frame).filter(|_| !is_paused(frame));
         for (channel, &index) in planar.iter().zip(&take.channels) {
-            let expected = if is_kept { tag(index, frame) } else { 0.0 };
+            let is_there = kept.is_some_and(|connected| connected.contains(index));
+            let expected = if is_there { tag(index, frame) } else { 0.0 };
             assert_eq!(
                 channel[(frame - zero) as usize],
                 expected,
@@ -211,7 +213,11 @@ fn judge(take: &Expected, model: &Model, data: &DataDir) {
             );
         }
         let in_gap = gaps.iter().any(|g| (g.first_frame..g.first_frame + g.frames).contains(&(frame - zero)));
-        assert_eq!(in_gap, !heard.contains(&frame) && !is_paused(frame), "source frame {frame}, zero {zero}: {gaps:?}");
+        assert_eq!(
+            in_gap,
+            !heard.contains_key(&frame) && !is_paused(frame),
+            "source frame {frame}, zero {zero}: {gaps:?}"
+        );
     }
     let report = verify_take(&folder);
     assert_eq!(report.exit_code(), 0, "{report:?}");
