@@ -64,7 +64,7 @@ impl Feed {
         let client = open_client("feed", &server.name);
         let ports = (1..=self.channels).map(|number| Some(register(&client, number))).collect();
         *self.shared.lock() = ports;
-        let player = Player { shared: self.shared.clone(), file_frame: 0 };
+        let player = Player { shared: self.shared.clone(), file_frame: 0, expected: None, offset: 0 };
         let active = client.activate_async(Ears { shared: self.shared.clone() }, player);
         self.client = Some(active.expect("the feed starts"));
         self.play(1);
@@ -155,11 +155,20 @@ impl NotificationHandler for Ears {
 struct Player {
     shared: Arc<Shared>,
     file_frame: usize,
+    /// The time JACK should name next.
+    expected: Option<u32>,
+    /// How far JACK's counter has gone back in all.
+    offset: u32,
 }
 
 impl ProcessHandler for Player {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
-        let now = scope.last_frame_time();
+        // After an xrun JACK may name a period's time twice; what is played goes on all the same, as a source would.
+        let told = scope.last_frame_time();
+        let back = self.expected.map_or(0, |expected| (expected.wrapping_sub(told) as i32).max(0) as u32);
+        self.offset = self.offset.wrapping_add(back);
+        self.expected = Some(told.wrapping_add(scope.n_frames()));
+        let now = told.wrapping_add(self.offset);
         let plays = self.shared.plays.load(Ordering::Acquire);
         for (channel, port) in self.shared.lock().iter_mut().enumerate() {
             let Some(port) = port else { continue };

@@ -43,20 +43,27 @@ const TILE_FRAMES: usize = 256;
 /// Channels copied at once while transposing: one 16-byte store a frame.
 const LANES: usize = 4;
 
-/// Appends `planar` (one slice per channel) to `out` as interleaved `format`.
+/// Appends `planar` (one slice per channel) to `out` as interleaved `format`: see [`encode_into`].
+pub fn encode_interleaved(planar: &[&[f32]], format: SampleFormat, out: &mut Vec<u8>) {
+    let frames = planar.iter().map(|channel| channel.len()).min().unwrap_or(0);
+    let begin = out.len();
+    out.resize(begin + frames * planar.len() * format.bytes(), 0);
+    encode_into(planar, format, &mut out[begin..]);
+}
+
+/// Writes `planar` (one slice per channel) into `out` as interleaved `format`, as many whole frames as `out` holds.
 ///
 /// The slices are equally long; were they not, the shortest would decide. Integers are rounded to the nearest (halves
 /// to even) and clamped to their range, so every multiple of one step in [-1, 1) comes back bit-exact. No dither:
 /// a master is not reduced twice. NaN becomes 0 in every format, because a NaN in a file silences or breaks players.
-pub fn encode_interleaved(planar: &[&[f32]], format: SampleFormat, out: &mut Vec<u8>) {
+pub fn encode_into(planar: &[&[f32]], format: SampleFormat, out: &mut [u8]) {
     let channels = planar.len();
-    let frames = planar.iter().map(|channel| channel.len()).min().unwrap_or(0);
+    let room = out.len().checked_div(channels * format.bytes()).unwrap_or(0);
+    let frames = planar.iter().map(|channel| channel.len()).min().unwrap_or(0).min(room);
     if frames == 0 {
         return;
     }
-    let begin = out.len();
-    out.resize(begin + frames * channels * format.bytes(), 0);
-    let mut rest = &mut out[begin..];
+    let mut rest = &mut out[..frames * channels * format.bytes()];
     // A frame wider than the tile (more than 2048 channels) goes in a tile of its own size.
     let mut wide = Vec::new();
     let mut small = [0f32; TILE];

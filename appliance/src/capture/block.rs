@@ -84,9 +84,12 @@ impl BlockPool {
     /// A block of `channels` by `frames`, holding whatever was in the buffer before.
     pub fn take(&mut self, channels: usize, frames: usize) -> Block {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut samples = buffers.pop().unwrap_or_default();
+        // Wake-ups bring two or three periods: a buffer that fits is taken, so that none has to grow into fresh pages.
+        let wanted = channels * frames;
+        let fitting = buffers.iter().rposition(|buffer| (wanted..=2 * wanted).contains(&buffer.capacity()));
+        let mut samples = fitting.map_or_else(|| Vec::with_capacity(wanted), |at| buffers.swap_remove(at));
         drop(buffers);
-        samples.resize(channels * frames, 0.0);
+        samples.resize(wanted, 0.0);
         let (connected, home) = (ChannelSet::default(), Some(self.buffers.clone()));
         Block { first: 0, connected, jack_frame: 0, gap_before: None, samples, frames, home }
     }
@@ -106,9 +109,10 @@ mod tests {
     #[test]
     fn a_dropped_block_gives_its_buffer_back() {
         let mut pool = BlockPool::default();
-        let block = pool.take(2, 100);
-        let address = block.channel(0).as_ptr();
-        drop(block);
-        assert_eq!(pool.take(1, 200).channel(0).as_ptr(), address);
+        let (small, large) = (pool.take(2, 100), pool.take(2, 300));
+        let addresses = (small.channel(0).as_ptr(), large.channel(0).as_ptr());
+        drop((small, large));
+        assert_eq!(pool.take(2, 300).channel(0).as_ptr(), addresses.1);
+        assert_eq!(pool.take(1, 200).channel(0).as_ptr(), addresses.0);
     }
 }

@@ -198,15 +198,29 @@ fn take_stock(data: &DataDir, mut set: OrderSet) -> Result<(OrderSet, Vec<Unfini
                 None => close_over(data, id, &mut set, now),
             },
             Err(error) => {
-                // One damaged take must not keep the others from being recorded. It stays as it is.
+                // One damaged take must not keep the others from being recorded, nor the rest of its own session.
                 tracing::error!(
                     "recording {id} cannot be made whole: {error}. It is left as it is; see `rakkr verify`"
                 );
-                set.remove(id);
+                let is_over = set.get(id).is_none_or(|order| order.is_over(now));
+                if is_over || !set_aside(data, id, now) {
+                    set.remove(id);
+                }
             }
         }
     }
     Ok((set, unfinished))
+}
+
+/// Gives a damaged take's folder another name, so that what is left of its session is recorded under its own.
+fn set_aside(data: &DataDir, id: TakeId, now: jiff::Timestamp) -> bool {
+    let folder = data.take(id);
+    let aside = folder.path().with_file_name(format!("{id}.damaged-{}", now.as_second()));
+    match std::fs::rename(folder.path(), &aside) {
+        Ok(()) => tracing::error!("its audio is kept in {}; the recording begins anew", aside.display()),
+        Err(error) => tracing::error!("it cannot be set aside: {error}"),
+    }
+    aside.exists()
 }
 
 fn unfinished_of(order: crate::domain::Order, recovered: Recovered) -> Unfinished {

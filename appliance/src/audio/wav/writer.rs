@@ -4,7 +4,7 @@
 //! syncing; every call writes straight to the sink, which the caller may sync or wrap. It may assume that the sink is
 //! empty and begins at offset 0, and that nobody else writes to it.
 
-use super::super::pcm::encode_interleaved;
+use super::super::pcm::encode_into;
 use super::super::{AudioError, Encoder, FileInfo, Loudness, Marker};
 use super::header::{self, Layout, Opening};
 use super::seal::{Ending, become_rf64, seal, write_ds64};
@@ -193,8 +193,9 @@ impl<W: Write + Seek> Encoder for WavWriter<W> {
             block.clear();
             block.extend(planar.iter().map(|channel| &channel[begin..end]));
             let mut scratch = std::mem::take(&mut self.scratch);
-            scratch.clear();
-            encode_interleaved(&block, self.layout.spec.format, &mut scratch);
+            // Not cleared first: what is there is written over, and need not be zero before.
+            scratch.resize((end - begin) * self.layout.spec.align() as usize, 0);
+            encode_into(&block, self.layout.spec.format, &mut scratch);
             let outcome = self.write_bytes(&scratch);
             self.scratch = scratch;
             outcome?;

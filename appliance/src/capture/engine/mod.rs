@@ -24,7 +24,7 @@ use self::taking::RunningTake;
 use super::block::Block;
 use super::history::History;
 use super::placement::Placement;
-use super::ring::Batch;
+use super::ring::{Batch, Period};
 use super::tape::{BACKLOG_SECONDS_MAX, Op, Tape};
 use crate::domain::take::TakeChannel;
 use crate::domain::{ClockQuality, Fact, GapCause, OrderSet, TakeId};
@@ -37,8 +37,9 @@ const EVENTS_MAX: usize = 100;
 /// A server that gives no frames for this long is not delivering: takes that end meanwhile end by the clock.
 const STUCK: SignedDuration = SignedDuration::from_secs(1);
 
-/// JACK's counter wraps at 2^32: a step of half of that or more is a step back.
-const JACK_BEHIND: u32 = 1 << 31;
+/// JACK's counter is believed if it is within this much of what the clock says. A synchronous server that was held up by a
+/// client has lost seconds against the clock; a counter that misread itself is off by hours.
+const COUNTER_SLACK_SECONDS: u64 = 60;
 
 /// What does not change while capture runs.
 #[derive(Debug, Clone)]
@@ -236,12 +237,7 @@ impl Engine {
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_connected) else { return };
         let Batch { head, mut block } = batch;
         let us = head.usecs.saturating_add_signed(-jack_minus_mono_us);
-        let ahead = stream.next_jack.map(|expected| head.frame_time.wrapping_sub(expected));
-        let first = match ahead {
-            Some(ahead) if ahead < JACK_BEHIND => stream.next + u64::from(ahead),
-            // A counter that went back counts nothing any more: only the clock can say how many frames are missing.
-            Some(_) | None => stream.first_after_connection(us),
-        };
+        let first = stream.place(&head, us);
         if first > stream.next {
             let was_full = head.lost_frames > stream.lost_frames;
             let cause = match stream.next_jack {
@@ -365,6 +361,26 @@ impl Engine {
 }
 
 impl Stream {
+    /// The stream frame at which a run of periods begins.
+    fn place(&mut self, head: &Period, us: u64) -> u64 {
+        let Some(expected) = self.next_jack else { return self.first_after_connection(us) };
+        // The counter wraps at 2^32; after an xrun it may also go back by a period.
+        let step = i64::from(head.frame_time.wrapping_sub(expected) as i32);
+        let by_counter = self.next.saturating_add_signed(step.max(0));
+        if step == 0 || head.is_freewheel {
+            return by_counter;
+        }
+        let by_clock = self.placement.frame_at_us(us);
+        if step > 0 && by_counter.abs_diff(by_clock) <= COUNTER_SLACK_SECONDS * u64::from(self.rate) {
+            return by_counter;
+        }
+        // A counter that went back, or far ahead, counts nothing: the clock says how many frames are missing, to a period.
+        if by_clock <= self.next + u64::from(head.frames) {
+            return self.next;
+        }
+        self.first_after_connection(us)
+    }
+
     /// The stream frame of the first block after a connection: by the clock, never before what was already received.
     fn first_after_connection(&mut self, us: u64) -> u64 {
         if self.next == self.begins {

@@ -325,6 +325,10 @@ impl RunningTake {
     fn pass_edges(&mut self, stream: &Stream, tape: &Tape) {
         while let Some((frame, edge)) = self.edges.front().cloned().filter(|(frame, _)| *frame <= self.next) {
             self.edges.pop_front();
+            // A pause that begins where the take ends hides nothing.
+            if self.end.is_some_and(|end| frame >= end) && !matches!(edge, Edge::Mark(_)) {
+                continue;
+            }
             self.pass(frame, edge, stream, tape);
         }
         if self.end.is_some_and(|end| self.next >= end) {

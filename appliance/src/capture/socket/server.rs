@@ -22,6 +22,9 @@ use crate::sys::{clock, rng};
 const CLIENTS_MAX: usize = 64;
 /// A client that does not read for this long is let go.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
+/// A client that asks nothing for this long is let go, so that idle ones do not keep others out; watching meters is
+/// not idle.
+const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Meter frames a client may be behind before it misses some: two seconds.
 const METER_QUEUE: usize = 40;
 /// Stack of a client's thread: the deepest line that is read (128 levels) takes a part of it, also without optimisation.
@@ -64,6 +67,7 @@ pub fn listen(data: &DataDir, service: Arc<Service>) -> io::Result<()> {
 
 fn admit(mut stream: UnixStream, service: Arc<Service>, clients: Arc<AtomicUsize>) {
     let _ = stream.set_write_timeout(Some(WRITE_WAIT));
+    let _ = stream.set_read_timeout(Some(IDLE_WAIT));
     if clients.fetch_add(1, Ordering::SeqCst) >= CLIENTS_MAX {
         clients.fetch_sub(1, Ordering::SeqCst);
         let _ = say(&mut stream, &refuse("too many clients: close one and try again"));
