@@ -5,3 +5,5 @@
 //! the user's business: this library knows kinds, groups and versions, never rooms.
 
 pub mod core;
+#[cfg(feature = "disk")]
+pub mod disk;

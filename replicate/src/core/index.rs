@@ -3,6 +3,7 @@
 //! Lives here: the one encoding and its reading. Does not: what a key says. The stored form is in `DESIGN.md`.
 
 use crate::core::id::RecordId;
+use std::ops::Bound;
 
 /// A longer key of the user's is cut here; two records that differ only behind it sort by id.
 pub const KEY_BYTES_MAX: usize = 256;
@@ -52,10 +53,79 @@ pub fn decode(encoded: &[u8]) -> Option<(Vec<u8>, RecordId)> {
     Some((key, RecordId(*id)))
 }
 
+/// A part of one index, as bounds on stored keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub low: Bound<Vec<u8>>,
+    /// Where it ends.
+    pub high: Bound<Vec<u8>>,
+}
+
+/// Which of the user's keys are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// All.
+    All,
+    /// Those that begin with this.
+    Beginning(Vec<u8>),
+    /// From the first, included, to the second, excluded.
+    Between(Vec<u8>, Vec<u8>),
+}
+
+impl Span {
+    /// Returns the span of these keys in an index.
+    pub fn of(index: &str, keys: &Keys) -> Self {
+        let (low, high) = match keys {
+            Keys::All => (from(index, &[]), end(index)),
+            Keys::Beginning(key) => (from(index, key), after_all_beginning(from(index, key))),
+            Keys::Between(low, high) => (whole(index, low), whole(index, high)),
+        };
+        Self { low: Bound::Included(low), high: Bound::Excluded(high) }
+    }
+
+    /// Leaves only what comes after this hit, in the direction of reading.
+    pub fn after(mut self, index: &str, hit: Option<(&[u8], RecordId)>, is_backward: bool) -> Self {
+        let Some((key, id)) = hit else { return self };
+        let edge = Bound::Excluded(encode(index, key, id));
+        if is_backward {
+            self.high = edge;
+        } else {
+            self.low = edge;
+        }
+        self
+    }
+
+    /// Whether nothing can be in it. (An ordered table panics when its bounds are the wrong way round.)
+    pub fn is_empty(&self) -> bool {
+        let (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) =
+            (&self.low, &self.high)
+        else {
+            return false;
+        };
+        low >= high
+    }
+}
+
+fn whole(index: &str, key: &[u8]) -> Vec<u8> {
+    let mut encoded = from(index, key);
+    encoded.extend([0, 1]);
+    encoded
+}
+
+fn after_all_beginning(mut prefix: Vec<u8>) -> Vec<u8> {
+    while prefix.pop_if(|last| *last == 0xff).is_some() {}
+    if let Some(last) = prefix.last_mut() {
+        *last += 1;
+    }
+    prefix
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::ops::RangeBounds;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
@@ -70,6 +140,23 @@ mod tests {
             prop_assert_eq!((&a, x).cmp(&(&b, y)), left.cmp(&right));
             prop_assert_eq!(decode(&left), Some((a.clone(), x)));
             prop_assert!(from("by", &a) < left && left < end("by") && end("by") < encode("by2", &[], x));
+        }
+
+        #[test]
+        fn a_span_holds_what_was_asked_for(
+            key in proptest::collection::vec(prop_oneof![0_u8..3, 254..=255_u8], 0..5),
+            low in proptest::collection::vec(prop_oneof![0_u8..3, 254..=255_u8], 0..5),
+            high in proptest::collection::vec(prop_oneof![0_u8..3, 254..=255_u8], 0..5),
+            id: u128,
+        ) {
+            let stored = encode("by", &key, RecordId::from_u128(id));
+            let holds = |keys| {
+                let span = Span::of("by", &keys);
+                !span.is_empty() && (span.low, span.high).contains(&stored)
+            };
+            prop_assert!(holds(Keys::All));
+            prop_assert_eq!(holds(Keys::Beginning(low.clone())), key.starts_with(&low));
+            prop_assert_eq!(holds(Keys::Between(low.clone(), high.clone())), low <= key && key < high);
         }
 
         #[test]
