@@ -4,6 +4,9 @@
 //! in one redb file. The map, the stored form and the invariants are in `replicate/DESIGN.md`. What a record means is
 //! the user's business: this library knows kinds, groups and versions, never rooms.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
 pub mod core;
 #[cfg(feature = "disk")]
 pub mod disk;

@@ -11,11 +11,13 @@ use disk::*;
 use house::*;
 use replicate::core::exchange::Vector;
 use replicate::core::id::{Hash, Stream};
+use replicate::core::index::Keys;
 use replicate::core::memory::Memory;
+use replicate::core::schema::{Form, Kind, Schema};
 use replicate::core::view::{Staged, View};
 use replicate::core::{log, rebuild};
 use replicate::disk::opening::Alarm;
-use replicate::disk::store::Store;
+use replicate::disk::store::{Scan, Store};
 
 /// What a node has promised at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,4 +238,59 @@ fn a_failing_disk_is_told_to_those_who_wait_and_nothing_is_promised() {
     assert!(store.verify().is_ok() && promises.last().is_some());
     assert!(!opened.alarms.iter().any(|alarm| matches!(alarm, Alarm::Damaged { .. })), "{:?}", opened.alarms);
     store.write(batch(&[put("plan", 99, "label", "1")])).wait().unwrap();
+}
+
+/// The same kinds, the plan's changed.
+fn with_plan(change: impl Fn(Kind) -> Kind) -> Schema {
+    let kind = |name: &str| schema().kind(name).unwrap().as_ref().clone();
+    Schema::new(vec![kind("user"), kind("fact"), kind("audit"), change(kind("plan"))]).unwrap()
+}
+
+/// With a group more: records are built anew, and are the same.
+fn grown() -> Schema {
+    with_plan(|plan| plan.group("more", Form::Register))
+}
+
+/// With an index of a later version: indexes are built anew, and are the same.
+fn indexed_anew() -> Schema {
+    with_plan(|mut plan| {
+        plan.indexes[0].version += 1;
+        plan
+    })
+}
+
+fn labelled(store: &Store) -> Vec<Vec<u8>> {
+    let (index, keys) = ("plan_by_label".to_string(), Keys::All);
+    let scan = Scan { index, keys, is_backward: false, after: None, limit: 99 };
+    store.scan(&scan).unwrap().into_iter().map(|hit| hit.record.id().0.to_vec()).collect()
+}
+
+fn cut_while_building_anew(later: fn() -> Schema) {
+    let (disk, promises) = day();
+    let last = promises.last().unwrap();
+    let labels = labelled(&open(&disk).0);
+    let began = disk.now();
+    assert!(labels.len() > 20 && open_with(&disk, later()).unwrap().1.is_rebuilt);
+    for cut in began..=disk.now() {
+        for fate in FATES {
+            // The new program again, or the old one put back.
+            for schema in [later(), schema()] {
+                let (store, opened) = open_with(&disk.cut(cut, fate), schema).unwrap();
+                let case = format!("cut at {cut}, {fate:?}");
+                assert_eq!((opened.alarms, opened.is_new), (vec![], false), "{case}");
+                assert_eq!(store.state_hash().unwrap(), last.state, "{case}");
+                assert_eq!(labelled(&store), labels, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_while_records_are_built_anew_costs_nothing() {
+    cut_while_building_anew(grown);
+}
+
+#[test]
+fn a_power_cut_while_indexes_are_built_anew_costs_nothing() {
+    cut_while_building_anew(indexed_anew);
 }

@@ -7,7 +7,7 @@ mod house;
 
 use house::*;
 use proptest::prelude::*;
-use replicate::core::entry::{Entry, Op, Quality};
+use replicate::core::entry::{Entry, Moment, Op, Quality};
 use replicate::core::exchange;
 use replicate::core::id::{Dot, Hash, LogId, Position, RecordId, Stream};
 use replicate::core::log::{Accepted, Refusal};
@@ -76,7 +76,13 @@ fn an_untrusted_clock_does_not_win_by_its_time() {
     b.write(&[put("plan", 1, "label", "2")]).unwrap();
     a.pull(&b);
 
-    assert_eq!(a.values("plan", 1, "label"), ["2", "1"]);
+    assert_eq!(a.values("plan", 1, "label"), ["2", "1"], "one clock is trusted");
+    let (mut a, mut b) = two();
+    (a.clock, b.clock) = (Moment { q: Quality::Guessed, ..moment(9) }, Moment { q: Quality::Unset, ..moment(5) });
+    a.write(&[put("plan", 1, "label", "1")]).unwrap();
+    b.write(&[put("plan", 2, "label", "0"), put("plan", 1, "label", "2")]).unwrap();
+    a.pull(&b);
+    assert_eq!(a.values("plan", 1, "label"), ["2", "1"], "neither is: the longer history is shown");
 }
 
 #[test]

@@ -50,13 +50,25 @@ pub enum Quality {
 pub struct Stamp {
     /// Lamport clock: greater than that of every entry its author had.
     pub lam: u64,
-    /// The moment, without `lam`, which the log gives.
-    #[serde(flatten)]
-    pub moment: Moment,
+    /// As in [`Moment`].
+    pub wall: i64,
+    /// As in [`Moment`].
+    pub q: Quality,
+    /// As in [`Moment`].
+    pub boot: BootId,
+    /// As in [`Moment`].
+    pub mono: u64,
+}
+
+impl Stamp {
+    /// Returns the stamp of a moment; the log gives the Lamport clock.
+    pub const fn new(lam: u64, moment: Moment) -> Self {
+        Self { lam, wall: moment.wall, q: moment.q, boot: moment.boot, mono: moment.mono }
+    }
 }
 
 /// A moment as one machine sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Unix time in milliseconds.
     pub wall: i64,

@@ -39,7 +39,7 @@ pub fn vector(view: &impl View, stream: Stream) -> Result<Vector, Unreadable> {
 /// What a peer lacks.
 #[derive(Debug, Clone, Default)]
 pub struct Export {
-    /// Entries, each log's in order: to be given to [`accept`] one after the other.
+    /// Entries, each log's in order: to be given to [`crate::core::log::accept`] one after the other.
     pub entries: Vec<Arc<[u8]>>,
     /// Whether there is more: ask again with the vector that has come of these.
     pub has_more: bool,
@@ -66,18 +66,42 @@ pub fn export(view: &impl View, stream: Stream, theirs: &Vector) -> Result<Expor
             Some(mark) => mark.seq + 1,
             None => 1,
         };
-        for raw in view.entries(log, from, EXPORT_ENTRIES_MAX + 1 - export.entries.len())? {
-            let is_full = export.entries.len() == EXPORT_ENTRIES_MAX
-                || (bytes + raw.len() > EXPORT_BYTES_MAX && !export.entries.is_empty());
-            if is_full {
-                export.has_more = true;
-                return Ok(export);
-            }
-            bytes += raw.len();
-            export.entries.push(raw);
+        if !fill(&mut export, &mut bytes, view, log, from)? {
+            export.has_more = true;
+            break;
         }
     }
     Ok(export)
+}
+
+/// Adds a log's entries from a sequence number on. Returns whether all found room.
+fn fill(
+    export: &mut Export,
+    bytes: &mut usize,
+    view: &impl View,
+    log: LogId,
+    from_seq: u64,
+) -> Result<bool, Unreadable> {
+    /// Bounds what is read in vain when entries are long.
+    const PAGE: usize = 64;
+    let mut from_seq = from_seq;
+    loop {
+        let page = view.entries(log, from_seq, PAGE)?;
+        from_seq += page.len() as u64;
+        let is_last = page.len() < PAGE;
+        for raw in page {
+            let is_full = export.entries.len() == EXPORT_ENTRIES_MAX
+                || (*bytes + raw.len() > EXPORT_BYTES_MAX && !export.entries.is_empty());
+            if is_full {
+                return Ok(false);
+            }
+            *bytes += raw.len();
+            export.entries.push(raw);
+        }
+        if is_last {
+            return Ok(true);
+        }
+    }
 }
 
 /// Returns the hash of the entry at a place; nothing if it is not here.

@@ -191,8 +191,8 @@ impl Record {
 type Rank = (bool, i64, u64, Dot);
 
 fn rank(fields: &Fields) -> Rank {
-    let is_trusted = fields.t.moment.q >= Quality::Peer;
-    (is_trusted, if is_trusted { fields.t.moment.wall } else { 0 }, fields.t.lam, fields.d)
+    let is_trusted = fields.t.q >= Quality::Peer;
+    (is_trusted, if is_trusted { fields.t.wall } else { 0 }, fields.t.lam, fields.d)
 }
 
 fn number(fields: &Fields) -> Option<u64> {

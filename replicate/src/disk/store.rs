@@ -4,10 +4,10 @@
 //! never waits for the writer. It gives out plain data, never a handle of the database.
 
 use super::feed::News;
-use super::opening::{OpenError, Opened, Settings, open};
+use super::opening::{Alarm, OpenError, Opened, Settings, open};
 use super::place::{FilePlace, Place};
-use super::writer::{Done, Job, QUEUE_ENTRIES_MAX, Shared, Writer};
-use super::{FORKS_MAX, opening::Alarm};
+pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX, REFUSALS_MAX};
+use super::writer::{Job, Shared, Writer};
 use crate::core::entry::Moment;
 use crate::core::exchange::{self, Export, Vector};
 use crate::core::id::{Hash, Origin, Position, RecordId, Stream};
@@ -78,7 +78,7 @@ pub struct Applied {
     pub duplicates: usize,
     /// How many were refused.
     pub refused: usize,
-    /// The first refusals, with the entry's number in the batch.
+    /// The first [`REFUSALS_MAX`] refusals, with the entry's number in the batch.
     pub refusals: Vec<(usize, Refusal)>,
 }
 
@@ -91,7 +91,7 @@ pub struct Status {
     pub failed: Option<String>,
     /// Why nothing of our own is written until [`Store::renew`].
     pub quarantined: Option<String>,
-    /// Refused forks since opening; the first [`FORKS_MAX`] are kept as evidence.
+    /// Refused forks: those kept as evidence when it was opened ([`super::FORKS_MAX`] at most), and each one since.
     pub forks: u64,
     /// Durable steps since opening.
     pub commits: u64,
@@ -180,7 +180,6 @@ impl Store {
             _ => None,
         });
         let forks = tables.snapshot().and_then(|snapshot| snapshot.forks_len()).map_err(super::Fault::from)?;
-        debug_assert!(forks <= FORKS_MAX);
         let status = Status { us: opened.us, failed: None, quarantined, forks, commits: 0, entries: 0 };
         let shared = Arc::new(Shared::new(tables, schema, status));
         let writer = Writer { shared: shared.clone(), place, nonces: settings.nonces, us: opened.us };

@@ -8,7 +8,7 @@ use super::feed::Feed;
 use super::opening::{Nonces, begin};
 use super::place::Place;
 use super::store::{Applied, Status, WriteError};
-use super::{Facts, Snapshot, Tables};
+use super::{FORKS_MAX, Facts, Snapshot, Tables};
 use crate::core::entry::{Entry, Moment};
 use crate::core::id::{Hash, Origin, Position};
 use crate::core::log::{Accepted, Refusal, accept};
@@ -22,15 +22,15 @@ use std::time::Duration;
 
 /// How long a job that is not urgent may wait for company: far below what a person notices, and long enough to make
 /// tens of commits one.
-pub(crate) const GATHER_MS: u64 = 10;
+pub const GATHER_MS: u64 = 10;
 /// With so many entries a group has company enough.
 const GATHER_ENTRIES: usize = 256;
 /// A group is closed when it has this many entries: bounds the memory of one commit. The last job may exceed it.
 const GROUP_ENTRIES_MAX: usize = 2048;
 /// Entries that may wait; who asks for more is told to come again.
-pub(crate) const QUEUE_ENTRIES_MAX: usize = 16_384;
+pub const QUEUE_ENTRIES_MAX: usize = 16_384;
 /// Refusals listed for one batch of others' entries; more are only counted.
-pub(crate) const REFUSALS_MAX: usize = 64;
+pub const REFUSALS_MAX: usize = 64;
 
 /// What is called when a job is done: on the writer's thread, so it must be quick.
 pub type Done<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
@@ -147,7 +147,7 @@ pub(crate) struct Writer<P> {
     pub us: Origin,
 }
 
-/// How a job ended, to be told once the group is kept.
+/// Says how a job ended, to be called once the group is kept.
 type Telling = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
 
 /// What a group wants kept beside its changes.
@@ -204,7 +204,8 @@ impl<P: Place> Writer<P> {
         if has_changes {
             shared.tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
         }
-        if !beside.forks.is_empty() {
+        let has_room = shared.status().forks < FORKS_MAX;
+        if has_room && !beside.forks.is_empty() {
             shared.tables.keep_forks(&beside.forks).map_err(|fault| format!("{fault:?}"))?;
         }
         self.note(beside, feed.len() as u64, has_changes);
@@ -283,9 +284,11 @@ impl<P: Place> Writer<P> {
         for (number, raw) in entries.iter().enumerate() {
             let us = beside.us.unwrap_or(self.us);
             let mut result = accept(staged, &self.shared.schema, Some(us), raw);
-            if let Err(Refusal::OurOwnFuture { at }) = result {
+            if let Err(Refusal::OurOwnFuture { at }) = result
+                && let Some(inc) = at.dot.inc.checked_add(1)
+            {
                 // A peer remembers more of us than we do. Under the next incarnation our lost past can come back.
-                self.stage_incarnation(at.dot.inc.saturating_add(1), moment, staged, beside)?;
+                self.stage_incarnation(inc, moment, staged, beside)?;
                 result = accept(staged, &self.shared.schema, beside.us, raw);
             }
             match result {

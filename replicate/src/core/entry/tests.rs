@@ -18,10 +18,7 @@ fn golden_fields() -> Fields {
         v: 1,
         d: Dot { node: NodeId::from_u128(0xaa), inc: 3, seq: 42 },
         s: Stream::Cfg,
-        t: Stamp {
-            lam: 77,
-            moment: Moment { wall: 1_787_000_000_000, q: Quality::Ntp, boot: BootId([0; 16]), mono: 12_345 },
-        },
+        t: Stamp { lam: 77, wall: 1_787_000_000_000, q: Quality::Ntp, boot: BootId([0; 16]), mono: 12_345 },
         k: "schedule".to_string(),
         id: RecordId::from_u128(0x0199_1c2e_0000_7000_8000_0000_0000_002a),
         g: "label".to_string(),
