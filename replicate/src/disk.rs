@@ -439,6 +439,23 @@ mod tests {
         assert_eq!(read_doom(&doom_key(&doom)), Some(doom));
     }
 
+    #[test]
+    fn rows_have_these_bytes() {
+        let us = Origin { node: NodeId([0xaa; 16]), inc: 3, nonce: 9 };
+        let record = RecordKey { kind: "plan".to_string(), id: RecordId([0xbb; 16]) };
+        let doom = Doom { at: us.log(Stream::Own).at(258), record, group: "label".to_string() };
+        let (node, id) = ([0xaa; 16], [0xbb; 16]);
+        let position = [&[2], node.as_slice(), &[0, 0, 0, 3], &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
+
+        assert_eq!(origin_row(&us), [node.as_slice(), &[0, 0, 0, 3, 0, 0, 0, 9]].concat());
+        assert_eq!(doom.at.key().as_slice(), position);
+        assert_eq!(doom_key(&doom), [&position, b"plan\0".as_slice(), &id, b"label", &[5]].concat());
+        let head = head_row(&Head { seq: 258, hash: Hash([0xcc; 32]), nonce: 9 });
+        assert_eq!(head.as_slice(), [[0, 0, 0, 0, 0, 0, 1, 2].as_slice(), &[0xcc; 32], &[0, 0, 0, 9]].concat());
+        let key = crate::core::index::encode("by", &[1, 0, 2], RecordId(id));
+        assert_eq!(key, [b"by\0".as_slice(), &[1, 0, 0xff, 2, 0, 1], &id].concat());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -205,8 +205,13 @@ impl Store {
     /// its memory is older than it was.
     pub fn apply(&self, entries: Vec<Arc<[u8]>>, moment: Moment, is_urgent: bool) -> Ticket<Applied> {
         let (done, ticket) = ticket();
-        self.shared.push(Job::Apply { entries, moment, done }, is_urgent);
+        self.apply_then(entries, moment, is_urgent, done);
         ticket
+    }
+
+    /// As [`Store::apply`], and calls `done` on the writer's thread, which must not be held up.
+    pub fn apply_then(&self, entries: Vec<Arc<[u8]>>, moment: Moment, is_urgent: bool, done: Done<Applied>) {
+        self.shared.push(Job::Apply { entries, moment, done }, is_urgent);
     }
 
     /// Goes on under the next incarnation, and ends a quarantine: of two nodes of one name, an operator chose this one.
