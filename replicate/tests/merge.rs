@@ -7,7 +7,7 @@ mod house;
 
 use house::*;
 use proptest::prelude::*;
-use replicate::core::entry::{Entry, Moment, Op, Quality};
+use replicate::core::entry::{Entry, Fields, Moment, Op, Quality};
 use replicate::core::exchange;
 use replicate::core::id::{Dot, Hash, LogId, Position, RecordId, Stream};
 use replicate::core::log::{Accepted, Refusal};
@@ -385,7 +385,9 @@ fn live_by_reference(node: &Node) -> BTreeSet<Position> {
     let mut named: BTreeSet<(String, RecordId, String, Dot)> = BTreeSet::new();
     for entry in &entries {
         let (kind, id, g) = group(entry);
-        named.extend(entry.fields.as_ref().unwrap().sup.iter().map(|dot| (kind.clone(), id, g.clone(), *dot)));
+        // An entry that names itself means nothing by it.
+        let others = entry.fields.as_ref().unwrap().sup.iter().filter(|dot| **dot != entry.at.dot);
+        named.extend(others.map(|dot| (kind.clone(), id, g.clone(), *dot)));
     }
     let is_named = |entry: &&Entry| {
         let (kind, id, g) = group(entry);
@@ -458,6 +460,45 @@ proptest! {
             logs.retain(|_, left| !left.is_empty());
         }
         prop_assert_eq!(mixed.state, forward.state);
+    }
+
+    /// Authors who name any dot they like: of other records, of the future, of nobody, their own.
+    #[test]
+    fn liars_cannot_make_nodes_differ(
+        acts in proptest::collection::vec((0..3_usize, 0..2_u128, 0..2_u8, proptest::collection::vec((0..4_u128, 1..9_u64), 0..3)), 1..20),
+        picks in proptest::collection::vec(any::<u16>(), 60),
+    ) {
+        let mut logs: Vec<Vec<Arc<[u8]>>> = Vec::new();
+        for author in 0..3 {
+            let node = Node::new(author as u128 + 1);
+            let mut last = Entry::parse(&node.state.entry(node.us.log(Stream::Cfg).at(1)).unwrap().unwrap()).unwrap();
+            let mut log = vec![last.raw.clone()];
+            for (_, record, group, named) in acts.iter().filter(|act| act.0 == author) {
+                let mut fields = Fields::clone(last.fields.as_ref().unwrap());
+                fields.d.seq += 1;
+                (fields.k, fields.id, fields.op) = ("plan".to_string(), id(*record), Op::Put);
+                fields.g = ["label", "timing"][usize::from(*group)].to_string();
+                fields.sup = named.iter().map(|(node, seq)| Dot { node: origin(*node).node, inc: 1, seq: *seq }).collect();
+                fields.ph = last.hash;
+                last = Entry::write(&fields).unwrap();
+                log.push(last.raw.clone());
+            }
+            log.reverse();
+            logs.push(log);
+        }
+        let (mut forward, mut mixed) = (Node::new(9), Node::new(9));
+        for raw in logs.iter().flat_map(|log| log.iter().rev()) {
+            prop_assert_eq!(forward.hear(raw), Ok(Accepted::New));
+        }
+        for pick in picks.into_iter().cycle().map(usize::from) {
+            logs.retain(|log| !log.is_empty());
+            let count = logs.len();
+            let Some(log) = logs.get_mut(pick.checked_rem(count).unwrap_or(0)) else { break };
+            prop_assert_eq!(mixed.hear(&log.pop().unwrap()), Ok(Accepted::New));
+        }
+        prop_assert_eq!(&mixed.state, &forward.state);
+        prop_assert_eq!(&mixed.rebuilt(3), &forward.state);
+        prop_assert_eq!(live(&mixed), live_by_reference(&mixed));
     }
 
     #[test]
