@@ -1,7 +1,7 @@
 //! How fast a store is on this machine, beside plain redb in the same run: `cargo run --release -p replicate --example
 //! bench [folder]`. Prints one JSON line a number: `{name, value, unit, goal, peer, peer_value, ratio}`; `ratio` above 1
-//! means better than the peer. The peer keeps the same bytes under the same keys in one table, no more: no chain, no
-//! records, no index. Numbers of a shared machine vary; run it three times.
+//! means better than the peer. The peer keeps the same bytes in one table, no more: no chain, no records, no index, and a
+//! one-phase commit, after which a crashed file must be walked. Numbers of a shared machine vary; run it three times.
 #![allow(clippy::disallowed_methods)] // A stopwatch is all a bench is.
 
 use redb::{Database, TableDefinition};
@@ -43,25 +43,34 @@ fn main() {
 
 /// Small durable acts by many at once: from handing in to durable.
 fn local_acts(folder: &Path) {
+    for (writers, who) in [(1, "alone"), (WRITERS, "among_8")] {
+        let folder = folder.join(who);
+        std::fs::create_dir_all(&folder).unwrap();
+        local_acts_of(writers, who, &folder);
+    }
+}
+
+fn local_acts_of(writers: u128, who: &str, folder: &Path) {
     let plain = plain(&folder.join("plain-acts.redb"));
-    let peer = latencies(|number| {
+    let peer = latencies(writers, |number| {
         let tx = plain.begin_write().unwrap();
         tx.open_table(PLAIN).unwrap().insert(number.to_be_bytes().as_slice(), value(number).as_bytes()).unwrap();
         tx.commit().unwrap();
     });
     let store = store(&folder.join("acts.redb"), schema(1));
-    let ours = latencies(|number| {
+    let ours = latencies(writers, |number| {
         let batch = Batch { drafts: vec![fact(number, number)], moment: moment(), is_urgent: true };
         store.write(batch).wait().unwrap();
     });
     for (name, part, goal) in [("local_act_p50", 0.5, None), ("local_act_p99", 0.99, Some(10.0))] {
-        line(name, percentile(&ours, part), "ms", goal, Some(("redb insert", percentile(&peer, part))), false);
+        let name = format!("{name}_{who}");
+        line(&name, percentile(&ours, part), "ms", goal, Some(("redb insert", percentile(&peer, part))), false);
     }
     let per_commit = store.status().entries as f64 / store.status().commits as f64;
-    line("local_acts_per_commit", per_commit, "acts", None, None, true);
+    line(&format!("local_acts_per_commit_{who}"), per_commit, "acts", None, None, true);
 }
 
-fn latencies(act: impl Fn(u128) + Sync) -> Vec<f64> {
+fn latencies(writers: u128, act: impl Fn(u128) + Sync) -> Vec<f64> {
     let act = &act;
     let one = |writer: u128| {
         let timed = |number| {
@@ -72,7 +81,7 @@ fn latencies(act: impl Fn(u128) + Sync) -> Vec<f64> {
         (0..ACTS).map(timed).collect::<Vec<f64>>()
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || one(writer))).collect();
+        let threads: Vec<_> = (0..writers).map(|writer| scope.spawn(move || one(writer))).collect();
         let mut all: Vec<f64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         all.sort_by(f64::total_cmp);
         all

@@ -259,6 +259,31 @@ fn indexed_anew() -> Schema {
     })
 }
 
+#[test]
+fn an_incarnation_cut_short_is_never_used_for_something_else() {
+    let (disk, _) = day();
+    let (store, opened) = open(&disk);
+    let (began, state) = (disk.now(), store.state_hash().unwrap());
+    let renewed = store.renew(moment(0)).wait().unwrap();
+    let mut found = [0; 4];
+    for cut in began..=disk.now() {
+        for fate in FATES {
+            let (store, again) = open(&disk.cut(cut, fate));
+            let case = format!("cut at {cut}, {fate:?}: {again:?}");
+            match again.us.inc {
+                1 => assert_eq!((again.us, again.is_new), (opened.us, false), "{case}"),
+                2 => assert_eq!((again.us, again.is_new), (renewed, false), "{case}"),
+                // Marked and not kept: nobody knows whether something was written under it.
+                _ => assert_eq!((again.us.inc, again.alarms), (3, vec![Alarm::NotTheMarked]), "{case}"),
+            }
+            found[again.us.inc as usize] += 1;
+            assert_eq!(store.state_hash().unwrap(), state, "{case}");
+            store.verify().unwrap();
+        }
+    }
+    assert!(found[1..].iter().all(|count| *count > 0), "{found:?}");
+}
+
 fn labelled(store: &Store) -> Vec<Vec<u8>> {
     let (index, keys) = ("plan_by_label".to_string(), Keys::All);
     let scan = Scan { index, keys, is_backward: false, after: None, limit: 99 };

@@ -60,6 +60,19 @@ fn what_a_ticket_says_is_there_to_read() {
 }
 
 #[test]
+fn a_log_is_read_with_what_was_replaced_since() {
+    let (_, store) = fresh();
+    let first = store.write(batch(&[put("plan", 1, "label", "1")])).wait().unwrap()[0];
+    let second = store.write(batch(&[put("plan", 1, "label", "2")])).wait().unwrap()[0];
+    let entry = store.entry(first).unwrap().unwrap();
+    let log = store.entries(first.log(), 2, 9).unwrap();
+
+    assert_eq!(entry.fields.as_ref().unwrap().val.get(), "1");
+    assert_eq!(log.iter().map(|entry| entry.at).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(store.entry(second.log().at(9)).unwrap(), None);
+}
+
+#[test]
 fn a_bad_batch_leaves_nothing_and_harms_no_other() {
     let (_, store) = fresh();
     let mut patient = batch(&[put("plan", 1, "label", "1")]);

@@ -8,15 +8,15 @@ use super::opening::{Alarm, OpenError, Opened, Settings, open};
 use super::place::{FilePlace, Place};
 pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX, REFUSALS_MAX};
 use super::writer::{Job, Shared, Writer};
-use crate::core::entry::Moment;
+use crate::core::entry::{Entry, Moment};
 use crate::core::exchange::{self, Export, Vector};
-use crate::core::id::{Hash, Origin, Position, RecordId, Stream};
+use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
 use crate::core::log::Refusal;
 use crate::core::rebuild;
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Schema;
-use crate::core::view::{Unreadable, load};
+use crate::core::view::{Unreadable, View, load};
 use crate::core::write::{BadAct, Draft};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -233,6 +233,25 @@ impl Store {
         Ok((!record.live().is_empty()).then_some(record))
     }
 
+    /// Returns the entry at a place, live or long replaced; nothing if it is not here. Its bytes are the evidence of who
+    /// did what.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn entry(&self, at: Position) -> Result<Option<Entry>, Unreadable> {
+        self.shared.tables.snapshot()?.entry(at)?.map(|raw| parsed(&raw)).transpose()
+    }
+
+    /// Returns at most `limit` (and [`SCAN_MAX`]) entries of a log from a sequence number on, in order: how a journal is
+    /// read.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn entries(&self, log: LogId, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Unreadable> {
+        let raws = self.shared.tables.snapshot()?.entries(log, from_seq, limit.min(SCAN_MAX))?;
+        raws.iter().map(|raw| parsed(raw)).collect()
+    }
+
     /// Returns the records found in an index, in the order of its keys; none if there is no such index.
     ///
     /// # Errors
@@ -295,6 +314,10 @@ impl Store {
     pub fn status(&self) -> Status {
         self.shared.status().clone()
     }
+}
+
+fn parsed(raw: &[u8]) -> Result<Entry, Unreadable> {
+    Entry::parse(raw).map_err(|error| Unreadable::Damaged(format!("in the log: {error}")))
 }
 
 impl Drop for Store {
