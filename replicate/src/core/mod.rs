@@ -1,0 +1,16 @@
+//! The rules without I/O: what an entry is, how a log grows, how entries become records.
+//!
+//! Nothing here knows a file, a socket, a thread, a clock or chance: state is read through [`view::View`], changes come
+//! out as plain data ([`view::Changes`]), time and names are arguments. So all of it runs inside a simulator.
+
+pub mod entry;
+pub mod exchange;
+pub mod id;
+pub mod index;
+pub mod log;
+pub mod memory;
+pub mod rebuild;
+pub mod record;
+pub mod schema;
+pub mod view;
+pub mod write;

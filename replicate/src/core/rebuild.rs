@@ -1,0 +1,160 @@
+//! Holding state against the logs it came from: its digest, the chain of its logs, building its records anew.
+//!
+//! Lives here: what may take a pass over everything. Does not: anything a running node does for one entry.
+
+use crate::core::entry::Entry;
+use crate::core::exchange::hash_at;
+use crate::core::id::{Dot, Hash, LogId, Position};
+use crate::core::log::materialise;
+use crate::core::record::RecordKey;
+use crate::core::schema::Schema;
+use crate::core::view::{Changes, Doom, Head, Staged, Unreadable, View};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Returns a digest of all records: SHA-256 over each live version's record and hash, in order. Two nodes with equal
+/// vectors and equal schemas have equal digests.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn state_hash(view: &impl View, schema: &Schema) -> Result<Hash, Unreadable> {
+    const PAGE: usize = 1000;
+    let mut digest = Hash::NOTHING;
+    let mut after = None;
+    loop {
+        let keys = view.records(after.as_ref(), PAGE)?;
+        for key in &keys {
+            let Some(kind) = schema.kind(&key.kind) else { continue };
+            for dot in view.live(key)? {
+                let at = Position { stream: kind.stream, dot };
+                let hash = hash_at(view, at)?.ok_or_else(|| Unreadable::Damaged(format!("{at} is not in the log")))?;
+                digest = Hash::of_entry(digest, &[key.bytes().as_slice(), &at.key(), &hash.0].concat());
+            }
+        }
+        match keys.last() {
+            Some(last) if keys.len() == PAGE => after = Some(last.clone()),
+            Some(_) | None => return Ok(digest),
+        }
+    }
+}
+
+/// Checks every log from its first entry to its head: nothing missing, each entry naming the one before it. Returns
+/// how many entries that were.
+///
+/// # Errors
+/// [`Unreadable::Damaged`] names the first place that is wrong.
+pub fn verify(view: &impl View) -> Result<u64, Unreadable> {
+    const PAGE: usize = 1000;
+    let mut entries = 0;
+    for (log, head) in view.heads()? {
+        let mut end = Head { seq: 0, hash: Hash::NOTHING, nonce: head.nonce };
+        let mut page = view.entries(log, 1, PAGE)?;
+        while !page.is_empty() {
+            for raw in &page {
+                let wrong = |what: &str| Unreadable::Damaged(format!("{}: {what}", log.at(end.seq + 1)));
+                let entry = Entry::parse(raw).map_err(|error| wrong(&error.to_string()))?;
+                if entry.at != log.at(end.seq + 1) || entry.previous != end.hash {
+                    return Err(wrong("the chain breaks here"));
+                }
+                end = Head { seq: entry.at.dot.seq, hash: entry.hash, ..end };
+                entries += 1;
+            }
+            page = view.entries(log, end.seq + 1, PAGE)?;
+        }
+        if end != head {
+            return Err(Unreadable::Damaged(format!("{} is not the head that was noted", log.at(end.seq))));
+        }
+    }
+    Ok(entries)
+}
+
+/// Builds all records anew from the logs, a page at a time.
+#[derive(Debug)]
+pub struct Rebuild {
+    logs: Vec<(LogId, Head)>,
+    /// How far each log has been replayed: what lies beyond is still to come, although it is in the log.
+    replayed: BTreeMap<LogId, u64>,
+    current: usize,
+}
+
+/// A view in which the logs end where the replay is.
+struct Replayed<'v, V> {
+    base: &'v V,
+    replayed: &'v BTreeMap<LogId, u64>,
+}
+
+impl Rebuild {
+    /// Begins. Records, dooms and index keys must have been cleared.
+    ///
+    /// # Errors
+    /// [`Unreadable`] from the view.
+    pub fn begin(view: &impl View) -> Result<Self, Unreadable> {
+        Ok(Self { logs: view.heads()?, replayed: BTreeMap::new(), current: 0 })
+    }
+
+    /// Replays at most `limit` entries of the current log; nothing when all is done. Changes of one step must be in the
+    /// view of the next.
+    ///
+    /// # Errors
+    /// [`Unreadable`] from the view, or an entry that cannot be parsed.
+    pub fn step(&mut self, view: &impl View, schema: &Schema, limit: usize) -> Result<Option<Changes>, Unreadable> {
+        let Some((log, _)) = self.logs.get(self.current).copied() else { return Ok(None) };
+        let from = self.replayed.get(&log).copied().unwrap_or(0) + 1;
+        let page = view.entries(log, from, limit)?;
+        if page.len() < limit {
+            self.current += 1;
+        }
+        let below = Replayed { base: view, replayed: &self.replayed };
+        let mut staged = Staged::new(&below)?;
+        let mut last = from - 1;
+        for raw in page {
+            let damaged = |error| Unreadable::Damaged(format!("{}: {error}", log.at(last + 1)));
+            let entry = Entry::parse(&raw).map_err(damaged)?;
+            last = entry.at.dot.seq;
+            staged.changes.heads.insert(log, Head { seq: last, hash: entry.hash, nonce: 0 });
+            materialise(&mut staged, schema, &entry)?;
+        }
+        let mut changes = staged.changes;
+        changes.heads.clear();
+        self.replayed.insert(log, last);
+        Ok(Some(changes))
+    }
+}
+
+impl<V: View> View for Replayed<'_, V> {
+    fn head(&self, log: LogId) -> Result<Option<Head>, Unreadable> {
+        Ok(self.replayed.get(&log).map(|seq| Head { seq: *seq, hash: Hash::NOTHING, nonce: 0 }))
+    }
+
+    fn heads(&self) -> Result<Vec<(LogId, Head)>, Unreadable> {
+        self.base.heads()
+    }
+
+    fn entry(&self, at: Position) -> Result<Option<Arc<[u8]>>, Unreadable> {
+        self.base.entry(at)
+    }
+
+    fn entries(&self, log: LogId, from_seq: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Unreadable> {
+        self.base.entries(log, from_seq, limit)
+    }
+
+    fn live(&self, record: &RecordKey) -> Result<Vec<Dot>, Unreadable> {
+        self.base.live(record)
+    }
+
+    fn records(&self, after: Option<&RecordKey>, limit: usize) -> Result<Vec<RecordKey>, Unreadable> {
+        self.base.records(after, limit)
+    }
+
+    fn dooms(&self, at: Position) -> Result<Vec<Doom>, Unreadable> {
+        self.base.dooms(at)
+    }
+
+    fn dooms_len(&self) -> Result<u64, Unreadable> {
+        self.base.dooms_len()
+    }
+
+    fn lamport(&self) -> Result<u64, Unreadable> {
+        self.base.lamport()
+    }
+}

@@ -1,0 +1,332 @@
+//! What the user of the library holds: writing, reading, following, and the two halves of a session with a peer.
+//!
+//! Any thread may hold it. Writing hands a job to the writer's thread and gets a ticket; reading takes a snapshot and
+//! never waits for the writer. It gives out plain data, never a handle of the database.
+
+use super::feed::News;
+use super::opening::{Alarm, OpenError, Opened, Settings, open};
+use super::place::{FilePlace, Place};
+pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX, REFUSALS_MAX};
+use super::writer::{Job, Shared, Writer};
+use crate::core::entry::{Entry, Moment};
+use crate::core::exchange::{self, Export, Vector};
+use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
+use crate::core::index::{self, Keys, Span};
+use crate::core::log::Refusal;
+use crate::core::rebuild;
+use crate::core::record::{Record, RecordKey};
+use crate::core::schema::Schema;
+use crate::core::view::{Unreadable, View, load};
+use crate::core::write::{BadAct, Draft};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Hits in one answer to a scan; ask again after the last.
+pub const SCAN_MAX: usize = 1000;
+
+/// Why something was not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The act cannot be done; nothing of its batch was.
+    #[error(transparent)]
+    BadAct(BadAct),
+    /// More than [`QUEUE_ENTRIES_MAX`] entries wait already: come again.
+    #[error("more than {QUEUE_ENTRIES_MAX} entries wait to be written")]
+    Busy,
+    /// Another node writes under our name. Nothing is written until [`Store::renew`] says that this one goes on.
+    #[error("{0}")]
+    Quarantined(String),
+    /// The disk failed. What was asked may or may not be kept; nothing more is until the store is opened again.
+    #[error("not known to be kept: {0}")]
+    Failed(String),
+    /// The state could not be read; as [`WriteError::Failed`].
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<BadAct> for WriteError {
+    fn from(bad: BadAct) -> Self {
+        match bad {
+            BadAct::Unreadable(unreadable) => WriteError::Unreadable(unreadable),
+            bad => WriteError::BadAct(bad),
+        }
+    }
+}
+
+/// What someone wants done, whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The acts, in order: a later one sees what an earlier one did.
+    pub drafts: Vec<Draft>,
+    /// When it is.
+    pub moment: Moment,
+    /// Whether it is kept at once, because a person waits or access changes, or may wait a moment for company.
+    pub is_urgent: bool,
+}
+
+/// What became of others' entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many joined their logs.
+    pub new: usize,
+    /// How many were there already.
+    pub duplicates: usize,
+    /// How many were refused.
+    pub refused: usize,
+    /// The first [`REFUSALS_MAX`] refusals, with the entry's number in the batch.
+    pub refusals: Vec<(usize, Refusal)>,
+}
+
+/// How the store is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Under which name it writes.
+    pub us: Origin,
+    /// Why nothing is written any more.
+    pub failed: Option<String>,
+    /// Why nothing of our own is written until [`Store::renew`].
+    pub quarantined: Option<String>,
+    /// Refused forks: those kept as evidence when it was opened ([`super::FORKS_MAX`] at most), and each one since.
+    pub forks: u64,
+    /// Durable steps since opening.
+    pub commits: u64,
+    /// Entries that joined since opening.
+    pub entries: u64,
+}
+
+/// A promise of the writer. Dropping it takes nothing back.
+#[derive(Debug)]
+pub struct Ticket<T>(mpsc::Receiver<Result<T, WriteError>>);
+
+impl<T> Ticket<T> {
+    /// Waits until it is durable, or known not to be.
+    ///
+    /// # Errors
+    /// [`WriteError`] says why it is not.
+    pub fn wait(self) -> Result<T, WriteError> {
+        self.0.recv().unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// Returns the outcome if there is one yet.
+    pub fn look(&self) -> Option<Result<T, WriteError>> {
+        match self.0.try_recv() {
+            Ok(result) => Some(result),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(WriteError::Closed)),
+        }
+    }
+}
+
+fn ticket<T: Send + 'static>() -> (Done<T>, Ticket<T>) {
+    let (tx, rx) = mpsc::sync_channel(1);
+    // Nobody waits any more: that is their business.
+    (Box::new(move |result| drop(tx.send(result))), Ticket(rx))
+}
+
+/// Which hits of an index are wanted.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The index's name.
+    pub index: String,
+    /// Which keys.
+    pub keys: Keys,
+    /// Whether from the last to the first.
+    pub is_backward: bool,
+    /// Only what comes after this hit of an earlier answer.
+    pub after: Option<(Vec<u8>, RecordId)>,
+    /// How many, at most [`SCAN_MAX`].
+    pub limit: usize,
+}
+
+/// One hit of a scan.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The key it was found under.
+    pub key: Vec<u8>,
+    /// The record.
+    pub record: Record,
+}
+
+/// An open store. Closed when dropped: what was handed in before is still kept.
+pub struct Store {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens the store in a file, or makes one.
+    ///
+    /// # Errors
+    /// [`OpenError`] if another process has it or the machine does not give the bytes. Damage is no error: see
+    /// [`Opened::alarms`].
+    pub fn open(path: &Path, schema: Schema, settings: Settings) -> Result<(Self, Opened), OpenError> {
+        Self::open_at(FilePlace::new(path), schema, settings)
+    }
+
+    /// Opens the store at any place.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_at<P: Place>(mut place: P, schema: Schema, settings: Settings) -> Result<(Self, Opened), OpenError> {
+        let mut settings = settings;
+        let (tables, opened) = open(&mut place, &schema, &mut settings)?;
+        let quarantined = opened.alarms.iter().find_map(|alarm| match alarm {
+            Alarm::Quarantined(why) => Some(why.clone()),
+            _ => None,
+        });
+        let forks = tables.snapshot().and_then(|snapshot| snapshot.forks_len()).map_err(super::Fault::from)?;
+        let status = Status { us: opened.us, failed: None, quarantined, forks, commits: 0, entries: 0 };
+        let shared = Arc::new(Shared::new(tables, schema, status));
+        let writer = Writer { shared: shared.clone(), place, nonces: settings.nonces, us: opened.us };
+        let thread = std::thread::Builder::new().name("replicate-writer".to_string()).spawn(move || writer.run());
+        let writer = Some(thread.map_err(|error| OpenError::Io(error.to_string()))?);
+        Ok((Self { shared, writer }, opened))
+    }
+
+    /// Writes a batch of our own.
+    pub fn write(&self, batch: Batch) -> Ticket<Vec<Position>> {
+        let (done, ticket) = ticket();
+        self.write_then(batch, done);
+        ticket
+    }
+
+    /// Writes a batch of our own and calls `done` on the writer's thread, which must not be held up.
+    pub fn write_then(&self, batch: Batch, done: Done<Vec<Position>>) {
+        let Batch { drafts, moment, is_urgent } = batch;
+        self.shared.push(Job::Write { drafts, moment, done }, is_urgent);
+    }
+
+    /// Lets others' entries join their logs, in the order given. `moment` dates what this node writes if it finds that
+    /// its memory is older than it was.
+    pub fn apply(&self, entries: Vec<Arc<[u8]>>, moment: Moment, is_urgent: bool) -> Ticket<Applied> {
+        let (done, ticket) = ticket();
+        self.apply_then(entries, moment, is_urgent, done);
+        ticket
+    }
+
+    /// As [`Store::apply`], and calls `done` on the writer's thread, which must not be held up.
+    pub fn apply_then(&self, entries: Vec<Arc<[u8]>>, moment: Moment, is_urgent: bool, done: Done<Applied>) {
+        self.shared.push(Job::Apply { entries, moment, done }, is_urgent);
+    }
+
+    /// Goes on under the next incarnation, and ends a quarantine: of two nodes of one name, an operator chose this one.
+    pub fn renew(&self, moment: Moment) -> Ticket<Origin> {
+        let (done, ticket) = ticket();
+        self.shared.push(Job::Renew { moment, done }, true);
+        ticket
+    }
+
+    /// Returns a record with all its live versions, also a deleted one ([`Record::exists`] tells); nothing if there is
+    /// none or its kind is not declared.
+    ///
+    /// # Errors
+    /// [`Unreadable`], as for all reading.
+    pub fn read(&self, kind: &str, id: RecordId) -> Result<Option<Record>, Unreadable> {
+        let Some(kind) = self.shared.schema.kind(kind) else { return Ok(None) };
+        let key = RecordKey { kind: kind.name.clone(), id };
+        let record = load(&self.shared.tables.snapshot()?, kind, &key)?;
+        Ok((!record.live().is_empty()).then_some(record))
+    }
+
+    /// Returns the entry at a place, live or long replaced; nothing if it is not here. Its bytes are the evidence of who
+    /// did what.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn entry(&self, at: Position) -> Result<Option<Entry>, Unreadable> {
+        self.shared.tables.snapshot()?.entry(at)?.map(|raw| parsed(&raw)).transpose()
+    }
+
+    /// Returns at most `limit` (and [`SCAN_MAX`]) entries of a log from a sequence number on, in order: how a journal is
+    /// read.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn entries(&self, log: LogId, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Unreadable> {
+        let raws = self.shared.tables.snapshot()?.entries(log, from_seq, limit.min(SCAN_MAX))?;
+        raws.iter().map(|raw| parsed(raw)).collect()
+    }
+
+    /// Returns the records found in an index, in the order of its keys; none if there is no such index.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn scan(&self, scan: &Scan) -> Result<Vec<Hit>, Unreadable> {
+        let Some((kind, _)) = self.shared.schema.index(&scan.index) else { return Ok(Vec::new()) };
+        let after = scan.after.as_ref().map(|(key, id)| (key.as_slice(), *id));
+        let span = Span::of(&scan.index, &scan.keys).after(&scan.index, after, scan.is_backward);
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.shared.tables.snapshot()?;
+        let keys = snapshot.index_keys(&span, scan.is_backward, scan.limit.min(SCAN_MAX))?;
+        let hit = |stored: Vec<u8>| {
+            let (key, id) = index::decode(&stored).ok_or_else(|| super::wrong("index-1"))?;
+            let record = load(&snapshot, kind, &RecordKey { kind: kind.name.clone(), id })?;
+            Ok(Hit { key, record })
+        };
+        keys.into_iter().map(hit).collect()
+    }
+
+    /// Returns at most `limit` changes since number `since` (0: since opening), waiting for the first until `timeout`.
+    pub fn changes(&self, since: u64, limit: usize, timeout: Duration) -> News {
+        self.shared.feed.since(since, limit, timeout)
+    }
+
+    /// Returns how far this node has come in a stream: what is durable here, and nothing else.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn vector(&self, stream: Stream) -> Result<Vector, Unreadable> {
+        exchange::vector(&self.shared.tables.snapshot()?, stream)
+    }
+
+    /// Returns what a peer with this vector lacks of a stream.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn export(&self, stream: Stream, theirs: &Vector) -> Result<Export, Unreadable> {
+        exchange::export(&self.shared.tables.snapshot()?, stream, theirs)
+    }
+
+    /// Returns a digest of all records: equal on nodes with equal vectors and schemas. Reads every record.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn state_hash(&self) -> Result<Hash, Unreadable> {
+        rebuild::state_hash(&self.shared.tables.snapshot()?, &self.shared.schema)
+    }
+
+    /// Checks every log from its first entry to its end; returns how many entries. Reads everything.
+    ///
+    /// # Errors
+    /// [`Unreadable::Damaged`] names the first place that is wrong.
+    pub fn verify(&self) -> Result<u64, Unreadable> {
+        rebuild::verify(&self.shared.tables.snapshot()?)
+    }
+
+    /// Returns how the store is doing.
+    pub fn status(&self) -> Status {
+        self.shared.status().clone()
+    }
+}
+
+fn parsed(raw: &[u8]) -> Result<Entry, Unreadable> {
+    Entry::parse(raw).map_err(|error| Unreadable::Damaged(format!("in the log: {error}")))
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.shared.feed.close();
+        if let Some(writer) = self.writer.take() {
+            // Its panics are caught where they happen; there is nobody left to tell.
+            let _ = writer.join();
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The one thread that writes: it gathers what is asked, keeps it in one durable step, and then tells everyone.
+//!
+//! Lives here: the queue, group commit, refusing and failing, continuing under the next incarnation. Does not: what an
+//! entry does. A ticket is resolved after the commit that it speaks of, never before. There is no clock: the only wait
+//! is for company, bounded by [`GATHER_MS`], and urgent jobs do not wait.
+
+use super::feed::Feed;
+use super::opening::{Nonces, begin};
+use super::place::Place;
+use super::store::{Applied, Status, WriteError};
+use super::{FORKS_MAX, Facts, Snapshot, Tables};
+use crate::core::entry::{Entry, Moment};
+use crate::core::id::{Hash, Origin, Position};
+use crate::core::log::{Accepted, Refusal, accept};
+use crate::core::schema::Schema;
+use crate::core::view::{Staged, Unreadable};
+use crate::core::write::{Draft, write};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a job that is not urgent may wait for company: far below what a person notices, and long enough to make
+/// tens of commits one.
+pub const GATHER_MS: u64 = 10;
+/// With so many entries a group has company enough.
+const GATHER_ENTRIES: usize = 256;
+/// A group is closed when it has this many entries: bounds the memory of one commit. The last job may exceed it.
+const GROUP_ENTRIES_MAX: usize = 2048;
+/// Entries that may wait; who asks for more is told to come again.
+pub const QUEUE_ENTRIES_MAX: usize = 16_384;
+/// Refusals listed for one batch of others' entries; more are only counted.
+pub const REFUSALS_MAX: usize = 64;
+
+/// What is called when a job is done: on the writer's thread, so it must be quick.
+pub type Done<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
+
+pub(crate) enum Job {
+    Write { drafts: Vec<Draft>, moment: Moment, done: Done<Vec<Position>> },
+    Apply { entries: Vec<Arc<[u8]>>, moment: Moment, done: Done<Applied> },
+    Renew { moment: Moment, done: Done<Origin> },
+}
+
+impl Job {
+    fn entries(&self) -> usize {
+        match self {
+            Job::Write { drafts, .. } => drafts.len(),
+            Job::Apply { entries, .. } => entries.len(),
+            Job::Renew { .. } => 4,
+        }
+    }
+
+    fn refuse(self, error: WriteError) {
+        match self {
+            Job::Write { done, .. } => done(Err(error)),
+            Job::Apply { done, .. } => done(Err(error)),
+            Job::Renew { done, .. } => done(Err(error)),
+        }
+    }
+}
+
+/// What the writer and the store's other threads share.
+pub(crate) struct Shared {
+    pub tables: Tables,
+    pub schema: Schema,
+    pub feed: Feed,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    status: Mutex<Status>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    entries: usize,
+    is_urgent: bool,
+    is_closed: bool,
+}
+
+impl Shared {
+    pub fn new(tables: Tables, schema: Schema, status: Status) -> Self {
+        let (queue, wake) = (Mutex::new(Queue::default()), Condvar::new());
+        Self { tables, schema, feed: Feed::default(), queue, wake, status: Mutex::new(status) }
+    }
+
+    pub fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a job to the writer; refuses it at once if too many wait or the store is closed.
+    pub fn push(&self, job: Job, is_urgent: bool) {
+        let mut queue = self.queue();
+        let refusal = if queue.is_closed {
+            Some(WriteError::Closed)
+        } else if queue.entries + job.entries() > QUEUE_ENTRIES_MAX {
+            Some(WriteError::Busy)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            drop(queue);
+            return job.refuse(refusal);
+        }
+        queue.entries += job.entries();
+        queue.is_urgent |= is_urgent;
+        queue.jobs.push_back(job);
+        self.wake.notify_all();
+    }
+
+    pub fn close(&self) {
+        self.queue().is_closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits for work and a little for company; nothing when the store is closed and all is done.
+    fn next_group(&self) -> Option<Vec<Job>> {
+        let is_idle = |queue: &mut Queue| queue.jobs.is_empty() && !queue.is_closed;
+        let queue = self.wake.wait_while(self.queue(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        let is_alone = |queue: &mut Queue| !queue.is_urgent && queue.entries < GATHER_ENTRIES && !queue.is_closed;
+        let waited = self.wake.wait_timeout_while(queue, Duration::from_millis(GATHER_MS), is_alone);
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut group = Vec::new();
+        let mut entries = 0;
+        while let Some(job) = queue.jobs.pop_front() {
+            entries += job.entries();
+            group.push(job);
+            if entries >= GROUP_ENTRIES_MAX {
+                break;
+            }
+        }
+        queue.entries -= entries;
+        // What is left has waited already.
+        queue.is_urgent = !queue.jobs.is_empty();
+        (!group.is_empty()).then_some(group)
+    }
+}
+
+/// The writer's own things.
+pub(crate) struct Writer<P> {
+    pub shared: Arc<Shared>,
+    pub place: P,
+    pub nonces: Nonces,
+    pub us: Origin,
+}
+
+/// Says how a job ended, to be called once the group is kept.
+type Telling = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+
+/// What a group wants kept beside its changes.
+#[derive(Default)]
+struct Beside {
+    facts: Facts,
+    forks: Vec<(Position, Hash, Arc<[u8]>)>,
+    us: Option<Origin>,
+    quarantine: Option<String>,
+    is_released: bool,
+}
+
+impl<P: Place> Writer<P> {
+    pub fn run(mut self) {
+        let shared = self.shared.clone();
+        while let Some(group) = shared.next_group() {
+            let failed = shared.status().failed.clone();
+            if let Some(why) = failed {
+                group.into_iter().for_each(|job| job.refuse(WriteError::Failed(why.clone())));
+                continue;
+            }
+            let mut tellings = Vec::with_capacity(group.len());
+            // redb on damaged bytes may panic; whoever waits must still hear of it.
+            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(group, &mut tellings)));
+            let result = kept.unwrap_or_else(|_| Err("the writer gave up".to_string()));
+            if let Err(why) = &result {
+                shared.status().failed = Some(why.clone());
+            }
+            for telling in tellings {
+                telling(result.clone().map_err(WriteError::Failed));
+            }
+        }
+    }
+
+    /// Stages every job of a group and keeps them in one durable step.
+    fn keep(&mut self, group: Vec<Job>, tellings: &mut Vec<Telling>) -> Result<(), String> {
+        let shared = self.shared.clone();
+        let snapshot = shared.tables.snapshot().map_err(|error| error.to_string())?;
+        let mut staged = Staged::new(&snapshot).map_err(|error| error.to_string())?;
+        let mut beside = Beside::default();
+        let mut damage = None;
+        for job in group {
+            let outcome = self.stage(job, &mut staged, &mut beside);
+            tellings.push(outcome.0);
+            damage = damage.or(outcome.1.map(|unreadable| unreadable.to_string()));
+        }
+        if let Some(damage) = damage {
+            return Err(damage);
+        }
+        let mut changes = staged.changes;
+        drop(snapshot);
+        let feed = std::mem::take(&mut changes.feed);
+        let has_changes = !feed.is_empty() || !beside.facts.is_empty();
+        if has_changes {
+            shared.tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
+        }
+        let has_room = shared.status().forks < FORKS_MAX;
+        if has_room && !beside.forks.is_empty() {
+            shared.tables.keep_forks(&beside.forks).map_err(|fault| format!("{fault:?}"))?;
+        }
+        self.note(beside, feed.len() as u64, has_changes);
+        shared.feed.publish(feed);
+        Ok(())
+    }
+
+    fn note(&mut self, beside: Beside, entries: u64, has_changes: bool) {
+        let shared = self.shared.clone();
+        let mut status = shared.status();
+        self.us = beside.us.unwrap_or(self.us);
+        status.us = self.us;
+        status.forks += beside.forks.len() as u64;
+        status.commits += u64::from(has_changes);
+        status.entries += entries;
+        if beside.is_released {
+            status.quarantined = None;
+        }
+        status.quarantined = beside.quarantine.or(status.quarantined.take());
+    }
+
+    /// Stages one job. What it staged counts only if all of it went well. Returns how to tell, and what could not be
+    /// read.
+    fn stage(
+        &mut self,
+        job: Job,
+        staged: &mut Staged<'_, Snapshot>,
+        beside: &mut Beside,
+    ) -> (Telling, Option<Unreadable>) {
+        let us = beside.us.unwrap_or(self.us);
+        match job {
+            Job::Write { drafts, moment, done } => {
+                let result = match self.quarantine(beside) {
+                    Some(why) => Err(WriteError::Quarantined(why)),
+                    None => self.stage_ours(&drafts, us, moment, staged),
+                };
+                telling(result, done)
+            }
+            Job::Apply { entries, moment, done } => telling(self.stage_others(&entries, moment, staged, beside), done),
+            Job::Renew { moment, done } => {
+                let next = us.inc.saturating_add(1);
+                telling(self.stage_incarnation(next, moment, staged, beside), done)
+            }
+        }
+    }
+
+    fn quarantine(&self, beside: &Beside) -> Option<String> {
+        let before = if beside.is_released { None } else { self.shared.status().quarantined.clone() };
+        beside.quarantine.clone().or(before)
+    }
+
+    fn stage_ours(
+        &self,
+        drafts: &[Draft],
+        us: Origin,
+        moment: Moment,
+        staged: &mut Staged<'_, Snapshot>,
+    ) -> Result<Vec<Position>, WriteError> {
+        let mut batch = Staged::new(&*staged)?;
+        let written = write(&mut batch, &self.shared.schema, us, moment, drafts)?;
+        let changes = batch.changes;
+        staged.changes.absorb(changes);
+        Ok(written)
+    }
+
+    /// Each entry joins or not by itself: it comes after those it follows, and a log that has a refused one is refused
+    /// from there on by its own order.
+    fn stage_others(
+        &mut self,
+        entries: &[Arc<[u8]>],
+        moment: Moment,
+        staged: &mut Staged<'_, Snapshot>,
+        beside: &mut Beside,
+    ) -> Result<Applied, WriteError> {
+        let mut applied = Applied::default();
+        for (number, raw) in entries.iter().enumerate() {
+            let us = beside.us.unwrap_or(self.us);
+            let mut result = accept(staged, &self.shared.schema, Some(us), raw);
+            if let Err(Refusal::OurOwnFuture { at }) = result
+                && let Some(inc) = at.dot.inc.checked_add(1)
+            {
+                // A peer remembers more of us than we do. Under the next incarnation our lost past can come back.
+                self.stage_incarnation(inc, moment, staged, beside)?;
+                result = accept(staged, &self.shared.schema, beside.us, raw);
+            }
+            match result {
+                Ok(Accepted::New) => applied.new += 1,
+                Ok(Accepted::Duplicate) => applied.duplicates += 1,
+                Err(Refusal::Unreadable(unreadable)) => return Err(unreadable.into()),
+                Err(refusal) => {
+                    if let Refusal::Fork { at } = refusal {
+                        note_fork(at, us, raw, beside);
+                    }
+                    applied.refused += 1;
+                    if applied.refusals.len() < REFUSALS_MAX {
+                        applied.refusals.push((number, refusal));
+                    }
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    fn stage_incarnation(
+        &mut self,
+        inc: u32,
+        moment: Moment,
+        staged: &mut Staged<'_, Snapshot>,
+        beside: &mut Beside,
+    ) -> Result<Origin, WriteError> {
+        let us = Origin { inc, nonce: (self.nonces)(), ..self.us };
+        let mut batch = Staged::new(&*staged)?;
+        let facts = begin(&mut self.place, &mut batch, &self.shared.schema, us, moment);
+        let facts = facts.map_err(|error| WriteError::Failed(error.to_string()))?;
+        let changes = batch.changes;
+        staged.changes.absorb(changes);
+        beside.facts.extend(facts);
+        beside.us = Some(us);
+        beside.quarantine = None;
+        beside.is_released = true;
+        Ok(us)
+    }
+}
+
+/// Keeps the evidence, and if it is our present name that is used twice, stops writing under it.
+fn note_fork(at: Position, us: Origin, raw: &Arc<[u8]>, beside: &mut Beside) {
+    let hash = Entry::parse(raw).map_or(Hash::NOTHING, |entry| entry.hash);
+    beside.forks.push((at, hash, raw.clone()));
+    if at.dot.node == us.node && at.dot.inc == us.inc {
+        let why = format!("another node writes under our name: it has its own entry at {at}");
+        beside.facts.push(("quarantine", Some(why.clone().into_bytes())));
+        beside.quarantine = Some(why);
+    }
+}
+
+fn telling<T: Send + 'static>(result: Result<T, WriteError>, done: Done<T>) -> (Telling, Option<Unreadable>) {
+    let damage = match &result {
+        Err(WriteError::Unreadable(unreadable)) => Some(unreadable.clone()),
+        _ => None,
+    };
+    (Box::new(move |kept: Result<(), WriteError>| done(kept.and(result))), damage)
+}

@@ -1,0 +1,61 @@
+//! `DESIGN.md` is true where a machine can tell: it names every source file, and nothing that is not there.
+
+use std::path::Path;
+
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+            found.push(name);
+        }
+    }
+}
+
+#[test]
+fn the_map_names_every_source_and_only_what_exists() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let design = std::fs::read_to_string(top.join("DESIGN.md")).unwrap();
+    let words: Vec<&str> = design.split('`').skip(1).step_by(2).collect();
+    let is_path = |word: &&&str| word.contains('/') && (word.ends_with(".rs") || word.ends_with('/'));
+    for path in words.iter().filter(is_path) {
+        assert!(top.join(path).exists() || top.join("..").join(path).exists(), "{path} does not exist");
+    }
+    let mut all = Vec::new();
+    sources(&top.join("src"), &mut all);
+    for path in all.iter().filter(|path| !path.ends_with("lib.rs") && !path.ends_with("mod.rs")) {
+        assert!(words.contains(&path.as_str()), "{path} is not in the map");
+    }
+}
+
+#[cfg(feature = "disk")]
+#[test]
+fn the_limits_are_the_ones_written_down() {
+    use replicate::core::{entry, exchange, index, log, write};
+    use replicate::disk::{self, feed, place, store};
+    let design = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md")).unwrap();
+    let limits = design.split("## Limits").nth(1).unwrap();
+    let thousands = |number: usize| match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1000, number % 1000),
+    };
+    for row in [
+        format!("| entry | {} KiB, nesting {} |", entry::ENTRY_BYTES_MAX / 1024, entry::NESTING_MAX),
+        format!("indexes | {} of", entry::NAME_BYTES_MAX),
+        format!("| {}, {} bytes |", entry::BY_BYTES_MAX, thousands(entry::WHY_BYTES_MAX)),
+        format!("| versions one entry names | {} |", entry::REPLACED_MAX),
+        format!("| sequence, Lamport | 2^{} |", entry::COUNT_MAX.ilog2()),
+        format!("| acts in a batch | {} |", write::BATCH_ACTS_MAX),
+        format!("| dooms | {} |", thousands(log::DOOMS_MAX as usize)),
+        format!("| {} entries, {} KiB |", exchange::EXPORT_ENTRIES_MAX, exchange::EXPORT_BYTES_MAX / 1024),
+        format!("| queue | {} entries |", thousands(store::QUEUE_ENTRIES_MAX)),
+        format!("| feed | {} changes |", thousands(feed::FEED_MAX)),
+        format!("| scan | {} hits |", thousands(store::SCAN_MAX)),
+        format!("| user's index key | {} bytes |", index::KEY_BYTES_MAX),
+        format!("| {}, {}, {} |", store::REFUSALS_MAX, disk::FORKS_MAX, place::ASIDE_MAX),
+    ] {
+        assert!(limits.contains(&row), "DESIGN.md does not say: {row}");
+    }
+}

@@ -1,0 +1,195 @@
+//! Nodes in memory and the little schema that the tests share.
+//!
+//! A test says who writes what and who hears whom; everything else is here. Randomness comes from the test.
+#![allow(dead_code)] // Each test binary uses its own part of it.
+
+use replicate::core::entry::{Moment, Quality};
+use replicate::core::exchange::{self, EXPORT_ENTRIES_MAX};
+use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
+use replicate::core::log::{self, Accepted, Refusal};
+use replicate::core::memory::Memory;
+use replicate::core::rebuild::{self, Rebuild};
+use replicate::core::record::{Record, RecordKey};
+use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
+use replicate::core::view::{Staged, View, load};
+use replicate::core::write::{self, Act, BadAct, Draft, Replaces};
+use std::sync::Arc;
+
+/// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted).
+pub fn schema() -> Schema {
+    let kinds = vec![
+        Kind::new("user", Stream::Sec)
+            .group("profile", Form::Register)
+            .group("access", Form::Flag)
+            .group("cred_gen", Form::Max)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("user_by_name", 1, by_profile),
+        Kind::new("plan", Stream::Cfg)
+            .group("timing", Form::Register)
+            .group("label", Form::Register)
+            .deletes(DeletePolicy::EditWins)
+            .index("plan_by_label", 1, by_label),
+        Kind::new("fact", Stream::Own).group("facts", Form::Register).index("fact_by_value", 1, by_facts),
+        Kind::new("audit", Stream::Jrn).group("what", Form::Register),
+    ];
+    Schema::new(kinds).unwrap()
+}
+
+fn by_profile(record: &Record) -> Vec<Vec<u8>> {
+    record.value("profile").map(|value| value.as_bytes().to_vec()).into_iter().collect()
+}
+
+fn by_label(record: &Record) -> Vec<Vec<u8>> {
+    record.value("label").map(|value| value.as_bytes().to_vec()).into_iter().collect()
+}
+
+fn by_facts(record: &Record) -> Vec<Vec<u8>> {
+    record.value("facts").map(|value| value.as_bytes().to_vec()).into_iter().collect()
+}
+
+pub fn id(number: u128) -> RecordId {
+    RecordId::from_u128(number)
+}
+
+pub fn origin(number: u128) -> Origin {
+    Origin { node: NodeId::from_u128(number), inc: 1, nonce: number as u32 }
+}
+
+pub fn moment(wall: i64) -> Moment {
+    Moment { wall, q: Quality::Ntp, boot: BootId([0; 16]), mono: 0 }
+}
+
+fn draft(kind: &str, number: u128, act: Act) -> Draft {
+    Draft { kind: kind.to_string(), id: id(number), act, by: "u:1".to_string(), why: None, reports: false }
+}
+
+pub fn put(kind: &str, number: u128, group: &str, value: &str) -> Draft {
+    let (group, value) = (group.to_string(), value.to_string());
+    draft(kind, number, Act::Put { group, value, replaces: Replaces::All })
+}
+
+pub fn put_over(kind: &str, number: u128, group: &str, value: &str, replaced: &[Dot]) -> Draft {
+    let (group, value) = (group.to_string(), value.to_string());
+    draft(kind, number, Act::Put { group, value, replaces: Replaces::These(replaced.to_vec()) })
+}
+
+pub fn disable(number: u128) -> Draft {
+    draft("user", number, Act::Disable { group: "access".to_string(), value: "null".to_string() })
+}
+
+pub fn enable(number: u128) -> Draft {
+    let (group, value) = ("access".to_string(), "null".to_string());
+    draft("user", number, Act::Enable { group, value, replaces: Replaces::All })
+}
+
+pub fn delete(kind: &str, number: u128) -> Draft {
+    draft(kind, number, Act::Delete)
+}
+
+pub fn restore(kind: &str, number: u128) -> Draft {
+    draft(kind, number, Act::Restore)
+}
+
+/// A node in memory.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub us: Origin,
+    pub clock: Moment,
+    pub state: Memory,
+    pub schema: Schema,
+}
+
+impl Node {
+    pub fn new(number: u128) -> Node {
+        let (us, schema) = (origin(number), schema());
+        let mut state = Memory::default();
+        let mut staged = Staged::new(&state).unwrap();
+        write::open(&mut staged, &schema, us, moment(0)).unwrap();
+        let changes = staged.changes;
+        state.keep(changes);
+        Node { us, clock: moment(0), state, schema }
+    }
+
+    pub fn write(&mut self, drafts: &[Draft]) -> Result<Vec<Position>, BadAct> {
+        let mut staged = Staged::new(&self.state).unwrap();
+        let written = write::write(&mut staged, &self.schema, self.us, self.clock, drafts)?;
+        let changes = staged.changes;
+        self.state.keep(changes);
+        Ok(written)
+    }
+
+    pub fn hear(&mut self, raw: &[u8]) -> Result<Accepted, Refusal> {
+        let mut staged = Staged::new(&self.state).unwrap();
+        let accepted = log::accept(&mut staged, &self.schema, Some(self.us), raw)?;
+        let changes = staged.changes;
+        self.state.keep(changes);
+        Ok(accepted)
+    }
+
+    /// What this node lacks of another's stream.
+    pub fn lacks(&self, other: &Node, stream: Stream) -> Vec<Arc<[u8]>> {
+        let vector = exchange::vector(&self.state, stream).unwrap();
+        exchange::export(&other.state, stream, &vector).unwrap().entries
+    }
+
+    /// Hears all that another has.
+    pub fn pull(&mut self, other: &Node) {
+        for stream in Stream::ALL {
+            loop {
+                let entries = self.lacks(other, stream);
+                for raw in &entries {
+                    assert_eq!(self.hear(raw), Ok(Accepted::New));
+                }
+                if entries.len() < EXPORT_ENTRIES_MAX {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub fn record(&self, kind: &str, number: u128) -> Record {
+        let key = RecordKey { kind: kind.to_string(), id: id(number) };
+        load(&self.state, self.schema.kind(kind).unwrap(), &key).unwrap()
+    }
+
+    /// The values of a group, the shown one first.
+    pub fn values(&self, kind: &str, number: u128, group: &str) -> Vec<String> {
+        let record = self.record(kind, number);
+        record.versions(group).iter().map(|version| version.fields.as_ref().unwrap().val.get().to_string()).collect()
+    }
+
+    pub fn conflicts(&self, kind: &str, number: u128) -> Vec<String> {
+        self.record(kind, number).conflicts().into_iter().map(|conflict| conflict.group).collect()
+    }
+
+    pub fn state_hash(&self) -> Hash {
+        rebuild::state_hash(&self.state, &self.schema).unwrap()
+    }
+
+    /// The same logs, with records built anew in steps of `limit`.
+    pub fn rebuilt(&self, limit: usize) -> Memory {
+        let mut state = self.state.clone();
+        state.forget_records();
+        let mut rebuild = Rebuild::begin(&state).unwrap();
+        while let Some(changes) = rebuild.step(&state, &self.schema, limit).unwrap() {
+            state.keep(changes);
+        }
+        state
+    }
+
+    pub fn dooms(&self) -> u64 {
+        self.state.dooms_len().unwrap()
+    }
+}
+
+/// Every node hears every other until nobody learns anything.
+pub fn heal(nodes: &mut [Node]) {
+    for _ in 0..2 {
+        for listener in 0..nodes.len() {
+            for speaker in 0..nodes.len() {
+                let spoken = nodes[speaker].clone();
+                nodes[listener].pull(&spoken);
+            }
+        }
+    }
+}
