@@ -3,6 +3,7 @@
 //! Lives here: values, their validity and decisions about them. Does not live here: files, the machine's clock, random
 //! numbers, threads, JSON on disk. Instants and chance are arguments.
 
+pub mod access;
 pub mod channel;
 pub mod id;
 pub mod order;
