@@ -9,6 +9,7 @@ pub mod id;
 pub mod order;
 pub mod take;
 pub mod time;
+pub mod watch;
 
 pub use channel::{ChannelSet, Channels, MAX_CHANNELS};
 pub use id::TakeId;
