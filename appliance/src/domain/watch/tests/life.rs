@@ -22,7 +22,7 @@ fn a_value_at_its_threshold_opens_once() {
             dc_offset: room.signal(1).dc_offset,
             ..if round < 70 { Signal { rms_dbfs: -58.0, ..quiet } } else { quiet }
         };
-        changes.extend(room.run(1.0));
+        changes.extend(room.run(1.5));
     }
     let mut said = said(&changes);
     said.sort();
@@ -71,6 +71,18 @@ fn a_loose_contact_is_one_incident_that_comes_and_goes() {
     assert!(incident.times > 500, "{}", incident.times);
     assert!(changes.len() < 60, "{} records in an hour", changes.len());
     assert_eq!(room.told(60.0), ["-dead_path Channel(1) Recovered"]);
+}
+
+#[test]
+fn what_has_long_been_well_is_forgotten() {
+    let mut room = Room::new();
+    room.kill(1);
+    room.run(3.0);
+    room.revive(1);
+    room.run(299.0);
+    assert_eq!(room.watch.cells(), 1, "remembered, should it come back");
+    room.run(5.0);
+    assert_eq!(room.watch.cells(), 0);
 }
 
 #[test]
