@@ -3,11 +3,13 @@
 //! Lives here: values, their validity and decisions about them. Does not live here: files, the machine's clock, random
 //! numbers, threads, JSON on disk. Instants and chance are arguments.
 
+pub mod access;
 pub mod channel;
 pub mod id;
 pub mod order;
 pub mod take;
 pub mod time;
+pub mod watch;
 
 pub use channel::{ChannelSet, Channels, MAX_CHANNELS};
 pub use id::TakeId;
