@@ -283,37 +283,33 @@ mod tests {
         assert!(error.contains("orders.json is damaged") && error.contains("No recording was touched"), "{error}");
     }
 
+    /// Stops a recording that has no order; the engine says whether it runs.
+    fn stop_without_order(runs: bool) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, inbox) = channel();
+        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), None, engine);
+        let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
+        std::thread::scope(|scope| {
+            let stop = scope.spawn(|| keeper.stop(id));
+            let Ok(Message::Stop { answer, .. }) = inbox.recv() else { panic!("the engine is asked") };
+            answer.send(runs).unwrap();
+            if runs {
+                keeper.over(id);
+            }
+            stop.join().unwrap()
+        })
+    }
+
     /// An order that vanished from the set does not end its recording; then nothing could, because `stop` looked for the
     /// order first.
     #[test]
     fn a_running_recording_whose_order_is_gone_can_be_stopped() {
-        let folder = tempfile::tempdir().unwrap();
-        let (engine, inbox) = channel();
-        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), None, engine);
-        let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
-        let stopped = std::thread::scope(|scope| {
-            let stop = scope.spawn(|| keeper.stop(id));
-            let Ok(Message::Stop { answer, .. }) = inbox.recv() else { panic!("the engine is asked") };
-            answer.send(true).unwrap();
-            keeper.over(id);
-            stop.join().unwrap()
-        });
-        assert_eq!(stopped, Ok(()));
+        assert_eq!(stop_without_order(true), Ok(()));
     }
 
     #[test]
     fn what_neither_runs_nor_is_ordered_cannot_be_stopped() {
-        let folder = tempfile::tempdir().unwrap();
-        let (engine, inbox) = channel();
-        let keeper = Keeper::new(folder.path().join("orders.json"), OrderSet::default(), None, engine);
-        let id: TakeId = "0192f7c0-0000-7000-8000-000000000000".parse().unwrap();
-        let stopped = std::thread::scope(|scope| {
-            let stop = scope.spawn(|| keeper.stop(id));
-            let Ok(Message::Stop { answer, .. }) = inbox.recv() else { panic!("the engine is asked") };
-            answer.send(false).unwrap();
-            stop.join().unwrap()
-        });
-        assert!(stopped.unwrap_err().contains("neither running nor ordered"));
+        assert!(stop_without_order(false).unwrap_err().contains("neither running nor ordered"));
     }
 
     #[test]
