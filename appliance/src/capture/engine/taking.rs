@@ -92,9 +92,7 @@ impl RunningTake {
     /// Frames up to `next` are missing since stream frame `first`.
     pub fn with_missing(mut self, first: u64, cause: GapCause) -> Self {
         self.missing = Some((first, cause));
-        // A connection is said some periods before samples flow: a source is back with its first sound.
-        let coming_back = Source { gone_from: Some(self.next), back_from: Some(self.next), zeros: 0 };
-        self.sources.fill(coming_back);
+        self.await_sources();
         self
     }
 
@@ -219,6 +217,9 @@ impl RunningTake {
         if block.first > self.next {
             let cause = block.gap_before.unwrap_or(GapCause::Xrun);
             self.skip_to(block.first, cause, stream, tape);
+            if matches!(cause, GapCause::JackGone | GapCause::RateChanged) {
+                self.await_sources();
+            }
         }
         while !self.has_ended && self.next < block.end() {
             let to = self.next_edge(block.end());
@@ -275,6 +276,13 @@ impl RunningTake {
             let gap = Gap { first_frame: self.frame_of(first), frames: self.next - first, cause, channels: None };
             tape.send(Op::Gap { id: self.id(), gap });
         }
+    }
+
+    /// The server is a new one, or new to us. A connection is said some periods before samples flow: a source is back with
+    /// its first sound.
+    fn await_sources(&mut self) {
+        let coming_back = Source { gone_from: Some(self.next), back_from: Some(self.next), zeros: 0 };
+        self.sources.fill(coming_back);
     }
 
     /// A source that is gone is a gap on its channel, told when it is back or the take ends.

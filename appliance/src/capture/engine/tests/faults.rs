@@ -47,6 +47,25 @@ fn a_server_that_went_and_came_back_leaves_a_gap_as_long_as_the_clock_says() {
     assert_eq!(told.gap_spans(), [(500, 1_277, GapCause::JackGone)]);
 }
 
+/// A new server connects a period before samples flow: silence that nobody had told of.
+#[test]
+fn the_silent_first_period_of_a_server_that_is_back_is_told() {
+    let mut desk = Desk::new(1);
+    desk.play(2_000);
+    let id = desk.start();
+    desk.play(500);
+    desk.engine.disconnected(desk.now());
+    desk.silence(777);
+    desk.connect(RATE, 1);
+    desk.silent_until = desk.source + 30;
+    desk.play(300);
+    let told = desk.told(id);
+    assert_eq!(told.gap_spans(), [(500, 1_277, GapCause::JackGone)]);
+    let of_channels = told.facts.iter().find_map(|fact| if let Fact::Gap(gap) = fact { Some(gap) } else { None });
+    let gap = of_channels.expect("the channel's silence is told");
+    assert_eq!((gap.first_frame, gap.frames, gap.cause), (1_277, 30, GapCause::PortDisconnected));
+}
+
 /// A counter that stepped back by a period was read as a step ahead of 2^32 frames: a gap of a day.
 #[test]
 fn a_counter_that_goes_back_is_placed_by_the_clock() {
