@@ -6,4 +6,5 @@ pub mod audio;
 pub mod capture;
 pub mod cli;
 pub mod domain;
+pub mod store;
 pub mod sys;

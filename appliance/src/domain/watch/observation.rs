@@ -61,7 +61,8 @@ pub struct CaptureFacts {
 }
 
 /// What a channel should carry now, as schedules and recordings have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expects {
     /// Nothing: the room is not in use, its microphones may be off.
     Nothing,

@@ -1,0 +1,134 @@
+//! Incidents as the watch saw them, and what people did about them. Two records under one id.
+
+use jiff::Timestamp;
+use replicate::core::index::Keys;
+use replicate::core::record::Record;
+use replicate::disk::store::Scan;
+use serde::{Deserialize, Serialize};
+
+use super::{Edits, Id, Page, Store, StoreError, keys, value};
+use crate::domain::watch::Incident;
+
+/// The most on one page.
+pub const PAGE_MAX: usize = 200;
+
+/// What people did about an incident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Handling {
+    /// By whom, when, with which note.
+    pub acknowledged: Option<Handled>,
+    /// Not to be told again until then.
+    pub suppressed: Option<Handled>,
+    /// Someone said that it is over.
+    pub resolved: Option<Handled>,
+}
+
+/// Something that someone did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handled {
+    /// Who, by name.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Until when, where that matters.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Why.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// An incident with its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its id.
+    pub id: Id,
+    /// The node it happened on.
+    pub node: Id,
+    /// What was seen.
+    pub incident: Incident,
+    /// What was done.
+    pub handling: Handling,
+}
+
+pub(super) fn by_time(record: &Record) -> Vec<Vec<u8>> {
+    let facts: Option<Incident> = value(record, "facts");
+    facts.map(|facts| keys::time(facts.opened_at).to_vec()).into_iter().collect()
+}
+
+pub(super) fn open(record: &Record) -> Vec<Vec<u8>> {
+    let facts: Option<Incident> = value(record, "facts").filter(|facts: &Incident| facts.closed.is_none());
+    facts.map(|facts| keys::time(facts.opened_at).to_vec()).into_iter().collect()
+}
+
+impl Edits {
+    /// Writes down what was seen.
+    pub fn put_incident(&mut self, id: Id, incident: &Incident) {
+        self.put("incident", id, "facts", incident);
+    }
+
+    /// Someone took notice.
+    pub fn put_acknowledged(&mut self, id: Id, handled: &Handled) {
+        self.put("handling", id, "acknowledged", handled);
+    }
+
+    /// Someone does not want to be told.
+    pub fn put_suppressed(&mut self, id: Id, handled: &Handled) {
+        self.put("handling", id, "suppressed", handled);
+    }
+
+    /// Someone said that it is over.
+    pub fn put_resolved(&mut self, id: Id, handled: &Handled) {
+        self.put("handling", id, "resolved", handled);
+    }
+}
+
+impl Store {
+    /// All that are open, newest first; at most [`PAGE_MAX`].
+    ///
+    /// # Errors
+    /// The records cannot be read; likewise below.
+    pub fn open_incidents(&self) -> Result<Vec<Known>, StoreError> {
+        let scan =
+            Scan { index: "incident_open".into(), keys: Keys::All, is_backward: true, after: None, limit: PAGE_MAX };
+        self.scan(&scan)?.iter().filter_map(|hit| self.known(&hit.record).transpose()).collect()
+    }
+
+    /// A page of all, newest first.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn incidents(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Known>, StoreError> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let after = cursor.and_then(keys::read_cursor);
+        let scan =
+            Scan { index: "incident_by_time".into(), keys: Keys::All, is_backward: true, after, limit: limit + 1 };
+        let mut hits = self.scan(&scan)?;
+        let is_more = hits.len() > limit;
+        hits.truncate(limit);
+        let next = hits.last().filter(|_| is_more).map(|hit| keys::cursor(&hit.key, hit.record.id()));
+        let items = hits.iter().filter_map(|hit| self.known(&hit.record).transpose()).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+
+    /// One by id.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn incident(&self, id: Id) -> Result<Option<Known>, StoreError> {
+        match self.record("incident", id)? {
+            Some(record) => self.known(&record),
+            None => Ok(None),
+        }
+    }
+
+    fn known(&self, record: &Record) -> Result<Option<Known>, StoreError> {
+        let id = Id::from_record(record.id());
+        let Some(incident) = value(record, "facts") else { return Ok(None) };
+        let handling = match self.record("handling", id)? {
+            Some(said) => Handling {
+                acknowledged: value(&said, "acknowledged"),
+                suppressed: value(&said, "suppressed"),
+                resolved: value(&said, "resolved"),
+            },
+            None => Handling::default(),
+        };
+        Ok(Some(Known { id, node: self.node, incident, handling }))
+    }
+}

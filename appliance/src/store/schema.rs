@@ -1,0 +1,79 @@
+//! Every kind of record: who may write it (its stream), its field groups, what deleting means, what is indexed.
+//!
+//! A group merges whole. Kinds are part of the stored form: never change the meaning of a name, add another.
+
+use replicate::core::id::Stream;
+use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
+
+use super::{audit, incidents, people, recordings};
+
+/// Names of all kinds.
+pub const KINDS: [&str; 11] = [
+    "user",
+    "token",
+    "room",
+    "channels",
+    "recording",
+    "annotation",
+    "incident",
+    "handling",
+    "audit",
+    "setting",
+    "node",
+];
+
+/// The schema of this version.
+pub fn schema() -> Schema {
+    let kinds = vec![
+        // Who: disable wins over everything, wherever it was said.
+        Kind::new("user", Stream::Sec)
+            .group("profile", Form::Register)
+            .group("roles", Form::Register)
+            .group("cred", Form::Register)
+            .group("cred_gen", Form::Max)
+            .group("access", Form::Flag)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("user_by_login", 1, people::by_login)
+            .index("user_by_name", 1, people::by_name),
+        Kind::new("token", Stream::Sec)
+            .group("facts", Form::Register)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("token_by_hash", 1, people::token_by_hash)
+            .index("token_by_user", 1, people::token_by_user),
+        Kind::new("room", Stream::Cfg).group("label", Form::Register).index("room_all", 1, |_| vec![Vec::new()]),
+        // One record a node: labels, roles and expectations of its channels.
+        Kind::new("channels", Stream::Cfg).group("map", Form::Register),
+        // What the node saw; written by it alone.
+        Kind::new("recording", Stream::Own)
+            .group("facts", Form::Register)
+            .group("plan", Form::Register)
+            .index("recording_by_start", 1, recordings::by_start)
+            .index("recording_word", 1, recordings::words),
+        // What people say about it, under the same id.
+        Kind::new("annotation", Stream::Cfg)
+            .group("label", Form::Register)
+            .group("filing", Form::Register)
+            .group("notes", Form::Register)
+            .group("bin", Form::Register)
+            .group("hold", Form::Flag)
+            .index("annotation_word", 1, recordings::annotation_words),
+        Kind::new("incident", Stream::Own)
+            .group("facts", Form::Register)
+            .index("incident_by_time", 1, incidents::by_time)
+            .index("incident_open", 1, incidents::open),
+        // Acknowledged, suppressed, resolved: said by people, under the incident's id.
+        Kind::new("handling", Stream::Cfg)
+            .group("acknowledged", Form::Register)
+            .group("suppressed", Form::Register)
+            .group("resolved", Form::Register),
+        Kind::new("audit", Stream::Jrn).group("entry", Form::Register).index("audit_by_time", 1, audit::by_time).index(
+            "audit_by_target",
+            1,
+            audit::by_target,
+        ),
+        Kind::new("setting", Stream::Cfg).group("value", Form::Register),
+        Kind::new("node", Stream::Own).group("inventory", Form::Register),
+    ];
+    // A mistake here is a bug of this file, and each test that opens a store meets it.
+    Schema::new(kinds).expect("the schema is well formed")
+}
