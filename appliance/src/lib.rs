@@ -2,6 +2,7 @@
 //!
 //! Modules import downward only (domain, sys, audio, capture, then the commands); `tests/tidy.rs` proves it.
 
+pub mod access;
 pub mod audio;
 pub mod capture;
 pub mod cli;

@@ -1,0 +1,91 @@
+//! Someone who asks, with what concerns them.
+
+use std::collections::BTreeSet;
+
+use crate::domain::access::Capability::{Operate, View};
+use crate::domain::access::{Permission, Person, Role, RoomId, RosterEntry, Rules, Subject, UserId, Who};
+use crate::store::Id;
+use crate::store::audit;
+use crate::store::people::{ApiToken, User};
+
+/// Someone who was authenticated.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// As the journal names them.
+    pub named: audit::Actor,
+    /// Which person; none for a PIN or the machine.
+    pub user: Option<Id>,
+    /// The session's hash, if they came by one.
+    pub session: Option<String>,
+    subject: Subject,
+    scopes: Option<BTreeSet<Permission>>,
+}
+
+impl Actor {
+    /// A person who logged in.
+    pub fn person(user: &User, rules: &Rules, session: Option<String>) -> Self {
+        let named = audit::Actor { kind: "user".into(), id: user.id.to_string(), name: user.name.clone() };
+        let subject = rules.subject(Person {
+            id: UserId::new(user.id.to_string()),
+            groups: user.groups.clone(),
+            roles: user.roles.clone(),
+            is_disabled: user.is_disabled,
+        });
+        Self { named, user: Some(user.id), session, subject, scopes: None }
+    }
+
+    /// A person's API token: at most its scopes.
+    pub fn token(user: &User, token: &ApiToken, rules: &Rules) -> Self {
+        let named = audit::Actor {
+            kind: "token".into(),
+            id: token.id.to_string(),
+            name: format!("{} ({})", user.name, token.name),
+        };
+        Self { named, scopes: token.scopes.clone(), ..Self::person(user, rules, None) }
+    }
+
+    /// Whoever stands in the room and knows its PIN: may look, start, stop, extend and mark; hears and takes nothing.
+    pub fn pin(room: Id, session: Option<String>) -> Self {
+        let named = audit::Actor { kind: "pin".into(), id: room.to_string(), name: "Room PIN".into() };
+        let id = UserId::new("pin");
+        let capabilities = [View, Operate].into();
+        let room = RoomId::new(room.to_string());
+        let roster = vec![RosterEntry { room, who: Who::User(id.clone()), capabilities }];
+        let subject = Rules { roster, ..Rules::default() }.subject(Person {
+            id,
+            groups: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            is_disabled: false,
+        });
+        let scopes = [
+            Permission::NodeRead,
+            Permission::HealthRead,
+            Permission::RecordingRead,
+            Permission::RecordingCreate,
+            Permission::RecordingControl,
+        ];
+        Self { named, user: None, session, subject, scopes: Some(scopes.into()) }
+    }
+
+    /// The machine itself, or whoever has its console.
+    pub fn service(name: &str) -> Self {
+        let named = audit::Actor { kind: "service".into(), id: String::new(), name: name.to_owned() };
+        let person =
+            Person { id: UserId::new(name), groups: BTreeSet::new(), roles: [Role::Owner].into(), is_disabled: false };
+        Self { named, user: None, session: None, subject: Rules::default().subject(person), scopes: None }
+    }
+
+    /// What rules say of them.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Their roles.
+    pub fn roles(&self) -> &BTreeSet<Role> {
+        &self.subject.person().roles
+    }
+
+    pub(super) fn has_in_scope(&self, permission: Permission) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&permission))
+    }
+}
