@@ -111,7 +111,7 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         let claim_code = access.claim_code(moment(clock::now()));
         let told = Ready { url, plain_url, words: identity.words(), claim_code, alarms };
         ready(&told, &access);
-        notify::ready("serving");
+        notify::ready();
     });
     supervisor.stop();
     if let Some(child) = child.filter(|_| options.ends_capture) {
