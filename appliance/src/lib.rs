@@ -1,9 +1,10 @@
 //! Rakkr: a recording appliance for rooms. The map of this crate is `ARCHITECTURE.md` beside it.
 //!
-//! Modules import downward only (domain, sys, audio, capture, then the commands); `tests/tidy.rs` proves it.
+//! Modules import downward only (domain, sys, audio, capture, service, then the commands); `tests/tidy.rs` proves it.
 
 pub mod audio;
 pub mod capture;
 pub mod cli;
 pub mod domain;
+pub mod service;
 pub mod sys;
