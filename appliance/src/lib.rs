@@ -3,13 +3,12 @@
 //! Modules import downward only (domain, sys, audio, capture, service, then the commands); `tests/tidy.rs` proves it.
 
 pub mod access;
+pub mod app;
 pub mod audio;
 pub mod capture;
 pub mod cli;
 pub mod domain;
 pub mod service;
-<<<<<<< HEAD
 pub mod store;
-=======
->>>>>>> media
 pub mod sys;
+pub mod web;
