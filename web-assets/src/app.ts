@@ -1,0 +1,2 @@
+export {};
+document.documentElement.classList.add("has-script");
