@@ -15,6 +15,7 @@ const lucide = {
   refresh: "refresh-cw", info: "info", gap: "unplug", hash: "hash", people: "users", token: "key-square", room: "door-open", theme: "sun-moon",
   "sound-good": "volume-2", "sound-part": "volume-1", "sound-none": "volume-x", "sound-unknown": "circle-help",
   "flash-success": "circle-check", "flash-info": "info", "flash-error": "triangle-alert",
+  "check-good": "circle-check", "check-warning": "triangle-alert", "check-bad": "octagon-x", "check-unknown": "circle-dashed",
   "severity-info": "info", "severity-warning": "triangle-alert",
 };
 const own = {
