@@ -129,7 +129,7 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
 
 fn serve_until(
     options: &Options,
-    identity: &Identity,
+    identity: &Arc<Identity>,
     app: App,
     stop: &Receiver<()>,
     ready: impl FnOnce(String, Option<String>),
@@ -144,7 +144,7 @@ fn serve_until(
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
-        let (router, identity, handle, at) = (router::router(app.clone(), true), identity.clone(), handle.clone(), options.listen);
+        let (router, identity, handle, at) = (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
         runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
     };
     let http = options.http.map(|at| {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::assets;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-assets/templates"]
+#[folder = "../web-assets/templates"]
 struct Templates;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -43,7 +43,7 @@ fn icon(name: String) -> Value {
 /// A sentence: the template and the view do not fit. Tests render every page with every fixture.
 pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
     let template = ENVIRONMENT.get_template(template).map_err(|error| error.to_string())?;
-    template.render(view).map_err(|error| format!("{error:#}"))
+    template.render(Value::from_serialize(view)).map_err(|error| format!("{error:#}"))
 }
 
 /// A page as an answer.
