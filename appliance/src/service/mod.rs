@@ -4,4 +4,4 @@
 pub mod listen;
 pub mod render;
 #[cfg(test)]
-mod test_takes;
+mod tests;
