@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use rust_embed::RustEmbed;
 use serde::Serialize;
@@ -43,7 +44,7 @@ fn icon(name: String) -> Value {
 /// A sentence: the template and the view do not fit. Tests render every page with every fixture.
 pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
     let template = ENVIRONMENT.get_template(template).map_err(|error| error.to_string())?;
-    template.render(Value::from_serialize(view)).map_err(|error| format!("{error:#}"))
+    template.render(Serde(view)).map_err(|error| format!("{error:#}"))
 }
 
 /// A page as an answer.
