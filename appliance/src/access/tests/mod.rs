@@ -1,6 +1,8 @@
 //! A node's access over a store in a folder of its own.
 
 mod claiming;
+mod identity;
+mod people;
 mod sessions;
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -76,5 +78,25 @@ pub fn owner(code: &str) -> NewOwner {
         password: PASSWORD.into(),
         room: "Courtroom 4".into(),
         time_zone: "Europe/Berlin".into(),
+    }
+}
+
+impl Desk {
+    pub fn actor(&self, cookie: &str) -> super::Actor {
+        self.access.authenticate(&self.ctx(), super::Shown::Cookie(cookie)).unwrap()
+    }
+
+    pub fn is_in(&self, cookie: &str) -> bool {
+        self.access.authenticate(&self.ctx(), super::Shown::Cookie(cookie)).is_ok()
+    }
+
+    pub fn allow<A: super::acts::Act>(&self, actor: &super::Actor) -> super::Allowed<A> {
+        let target = crate::domain::access::Target::Fleet;
+        self.access.allow(&self.ctx(), actor, &target, super::About::default()).unwrap()
+    }
+
+    pub fn journal(&self, action: &str) -> Vec<crate::store::audit::Entry> {
+        let query = crate::store::audit::Query { action: Some(action.into()), limit: 500, ..Default::default() };
+        self.access.store().audit(&query).unwrap().items
     }
 }
