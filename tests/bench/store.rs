@@ -77,13 +77,13 @@ fn fill(folder: &Path, count: usize) {
         edits.put_facts(id, &facts(chance.words(4), at, chance.words(6)));
         edits.put_plan(id, &Plan { room: None, started_by: Some("Ada".into()), profile: "voice".into() });
         // Half are said something about, as in a house where somebody cares.
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             edits.put_title(id, &chance.words(5));
             edits.put_notes(id, &chance.words(12));
             let tags = [COMMON[chance.below(12)], "term"].map(String::from).into();
             edits.put_filing(id, &format!("folder {}", chance.below(40)), &tags);
         }
-        if number % 500 == 0 {
+        if number.is_multiple_of(500) {
             edits.put_bin(id, Some(at));
         }
         if number % 25 == 24 || number + 1 == count {

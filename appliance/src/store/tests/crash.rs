@@ -37,7 +37,7 @@ fn nothing_that_was_confirmed_is_lost_by_kill() {
         confirmed.extend(numbers.take(3 + round * 5));
         child.kill().unwrap();
         child.wait().unwrap();
-        confirmed.extend(lines.filter_map(|line| Some(line.split_once("kept ")?.1.parse::<u128>().ok()?)));
+        confirmed.extend(lines.filter_map(|line| line.split_once("kept ")?.1.parse::<u128>().ok()));
     }
     let (store, opened) = open(folder.path());
 

@@ -77,7 +77,7 @@ fn entry(number: u128, actor: &str, action: &str, seconds: i64) -> audit::Entry 
         action: action.into(),
         permission: String::new(),
         target: audit::Object { kind: "recording".into(), id: format!("target-{}", number % 3), name: String::new() },
-        outcome: if number % 5 == 0 { audit::Outcome::Denied } else { audit::Outcome::Succeeded },
+        outcome: if number.is_multiple_of(5) { audit::Outcome::Denied } else { audit::Outcome::Succeeded },
         reason: String::new(),
         before: serde_json::Value::Null,
         after: serde_json::Value::Null,
