@@ -19,6 +19,7 @@ mod process;
 mod prompt;
 mod record;
 mod signal;
+mod store;
 mod takes;
 mod talk;
 
@@ -26,11 +27,17 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 5] = ["record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 6] = ["store", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    if let [word, folder] = words.as_slice()
+        && word == store::LOOK
+    {
+        store::look(std::path::Path::new(folder));
+        return ExitCode::SUCCESS;
+    }
     let is_quick = words.iter().any(|word| word == "--quick");
     let named: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--quick").collect();
     if let Some(unknown) = named.iter().find(|name| !GROUPS.contains(name)) {
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
 
 fn run(group: &str, sheet: &Sheet, is_quick: bool) {
     match group {
+        "store" => store::measure(sheet, if is_quick { 10_000 } else { 100_000 }),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),

@@ -3,12 +3,14 @@
 //! A command returns its exit code or an error; errors are one sentence on standard error and exit code 2. Tables are for
 //! people, `--json` is for programs and is the same data.
 
+mod backup;
 mod capture;
 mod demo;
 mod export;
 mod meters;
 mod node;
 mod recover;
+mod restore;
 mod status;
 mod take;
 mod verify;
@@ -44,6 +46,10 @@ enum Command {
     Verify(verify::Arguments),
     /// Make whole what a crash left open
     Recover(LookArguments),
+    /// Write everything the node remembers into one file
+    Backup(backup::Arguments),
+    /// Put a backup back
+    Restore(restore::Arguments),
     /// What the recorder is doing, and what troubles it
     Status(LookArguments),
     /// Watch the levels
@@ -91,6 +97,8 @@ pub fn run() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Meters(arguments) => meters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -280,6 +280,16 @@ fn value<T: serde::de::DeserializeOwned>(record: &Record, group: &str) -> Option
     serde_json::from_str(record.value(group)?).ok()
 }
 
+/// Which node a data folder belongs to, as its `node.json` says.
+pub fn node_of(data: &Path) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Node {
+        id: Id,
+    }
+    let text = std::fs::read(data.join("node.json")).ok()?;
+    serde_json::from_slice::<Node>(&text).ok().map(|node| node.id)
+}
+
 /// Names what groups of a record say now; of no groups, all of it.
 fn version(record: &Record, groups: &[&str]) -> String {
     format!("{:032x}", u128::from_be_bytes(record.version(groups).0))

@@ -363,7 +363,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable::Damaged`] names the first place that is wrong.
     pub fn verify(&self) -> Result<u64, Unreadable> {
-        self.shared.read(|snapshot| rebuild::verify(snapshot))
+        self.shared.read(rebuild::verify)
     }
 
     /// Returns how the store is doing.

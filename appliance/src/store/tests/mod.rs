@@ -1,0 +1,94 @@
+//! What those who hold a [`Store`] rely on.
+
+mod crash;
+mod damage;
+mod journal;
+mod round;
+mod searches;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::recordings::{Facts, Plan};
+use super::{Edits, Id, Moment, Opened, Store, audit};
+use crate::domain::{ClockQuality, TakeId, TakeState};
+
+const NODE: Id = Id(uuid::Uuid::from_u128(7));
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+fn moment() -> Moment {
+    Moment { wall: at(0), quality: ClockQuality::Ntp, mono_us: 1 }
+}
+
+fn open(folder: &Path) -> (Store, Opened) {
+    Store::open(folder, NODE, "boot", moment(), || 5).unwrap()
+}
+
+fn fresh() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).0;
+    (folder, store)
+}
+
+/// The id of a recording that was ordered at second 0, whenever it begins.
+fn take(number: u8) -> TakeId {
+    TakeId::new(at(0), [number; 10])
+}
+
+fn facts(title: &str, starts: i64) -> Facts {
+    Facts {
+        state: TakeState::Ready,
+        title: title.into(),
+        started_at: at(starts),
+        clock_quality: ClockQuality::Ntp,
+        sample_rate: 48_000,
+        duration_seconds: 60.0,
+        channels: vec![(1, "Desk".into())],
+        gaps: (0, 0.0),
+        marks: Vec::new(),
+        peak_dbfs: Some(-12.5),
+        bytes: 1_000,
+        is_gone: false,
+    }
+}
+
+fn plan() -> Plan {
+    Plan { room: None, started_by: Some("Ada".into()), profile: "voice".into() }
+}
+
+fn commit(store: &Store, edit: impl FnOnce(&mut Edits)) -> Result<(), super::StoreError> {
+    let mut edits = Edits::by("user:1");
+    edit(&mut edits);
+    store.commit(edits, moment())
+}
+
+fn entry(number: u128, actor: &str, action: &str, seconds: i64) -> audit::Entry {
+    audit::Entry {
+        id: Id(uuid::Uuid::from_u128(number)),
+        at: at(seconds),
+        clock_quality: ClockQuality::Ntp,
+        actor: audit::Actor { kind: "user".into(), id: format!("id-{actor}"), name: actor.into() },
+        address: String::new(),
+        action: action.into(),
+        permission: String::new(),
+        target: audit::Object { kind: "recording".into(), id: format!("target-{}", number % 3), name: String::new() },
+        outcome: if number.is_multiple_of(5) { audit::Outcome::Denied } else { audit::Outcome::Succeeded },
+        reason: String::new(),
+        before: serde_json::Value::Null,
+        after: serde_json::Value::Null,
+        correlation_id: String::new(),
+    }
+}
+
+fn tags(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
