@@ -1,6 +1,6 @@
 //! Rakkr: a recording appliance for rooms. The map of this crate is `ARCHITECTURE.md` beside it.
 //!
-//! Modules import downward only (domain, sys, audio, capture, then the commands); `tests/tidy.rs` proves it.
+//! Modules import downward only (domain, sys, audio, capture, service, then the commands); `tests/tidy.rs` proves it.
 
 pub mod access;
 pub mod audio;

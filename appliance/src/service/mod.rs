@@ -12,8 +12,10 @@ pub mod ear;
 mod facts;
 mod failures;
 pub mod journal;
+pub mod listen;
 pub mod live;
 pub mod recorder;
+pub mod render;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,123 @@
+//! What changes, pushed: JSON for programs, pieces of pages for browsers. Nothing is sent that was sent before, nothing polls.
+//!
+//! A stream wakes when the services say that something changed, looks anew, and sends what differs from what it sent
+//! last. So a slow reader costs one look and never a queue, and a reader that comes back gets the state as it is.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::api::{incidents, node, recordings};
+use super::caller::{Caller, Query};
+use super::meters::too_many;
+use super::{App, Problem, blocking, pages};
+
+/// A comment line so often, so that both ends notice a dead connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Messages that wait for a reader; one that does not read is let go.
+const QUEUE: usize = 64;
+/// Looks are at least so far apart: a burst of changes is one look.
+const CALM: Duration = Duration::from_millis(30);
+
+/// Events for programs: `status`, `recordings` (those that run or just changed), `incidents`, each whole when it differs.
+#[utoipa::path(get, path = "/api/v1/live", tag = "live",
+    responses((status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String), (status = "4XX", body = Problem)))]
+pub async fn get_live(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    let (checked, who) = (app.clone(), caller.clone());
+    blocking(move || node::status(&checked, &who)).await??;
+    stream(app, caller, |app, caller| {
+        let status = node::status(app, caller)?;
+        let recent = recordings::Filter { limit: Some(20), ..recordings::Filter::default() };
+        let recordings = recordings::list(app, caller, &recent)?.items;
+        let incidents = incidents::open(app, caller)?;
+        let text = |value: serde_json::Value| value.to_string();
+        Ok(BTreeMap::from([
+            ("status".to_owned(), text(without_clock(&status))),
+            ("recordings".to_owned(), text(serde_json::json!(recordings))),
+            ("incidents".to_owned(), text(serde_json::json!(incidents))),
+        ]))
+    })
+}
+
+/// The status without what changes by itself, so that nothing is sent when nothing happened.
+fn without_clock(status: &node::NodeStatus) -> serde_json::Value {
+    let mut value = serde_json::json!(status);
+    if let Some(map) = value.as_object_mut() {
+        map.remove("uptime_seconds");
+        map.remove("capture_age_seconds");
+        if let Some(workers) = map.get_mut("workers").and_then(|workers| workers.as_array_mut()) {
+            for worker in workers.iter_mut().filter_map(|worker| worker.as_object_mut()) {
+                worker.remove("rounds");
+                worker.remove("last_ok");
+                worker.remove("detail");
+            }
+        }
+    }
+    value
+}
+
+/// Which page wants to follow.
+#[derive(Debug, Deserialize)]
+pub struct Topics {
+    /// The page's name; for a recording `recording:<id>`.
+    topics: String,
+}
+
+/// Pieces of a page, each as `<hx-partial>`, when they differ from what was sent.
+pub async fn get_page_live(State(app): State<App>, caller: Caller, Query(topics): Query<Topics>) -> Result<Response, Problem> {
+    let topic = topics.topics;
+    stream(app, caller, move |app, caller| pages::partials(app, caller, &topic))
+}
+
+type Pieces = BTreeMap<String, String>;
+
+fn stream(
+    app: App,
+    caller: Caller,
+    look: impl Fn(&App, &Caller) -> Result<Pieces, Problem> + Send + Sync + Clone + 'static,
+) -> Result<Response, Problem> {
+    let place = app.limits.streams.clone().try_acquire_owned().map_err(|_| too_many())?;
+    let (tx, rx) = mpsc::channel::<Result<Event, Infallible>>(QUEUE);
+    tokio::spawn(async move {
+        let _place = place;
+        let mut changed = app.live.changed();
+        let mut sent = Pieces::new();
+        let mut number = 0_u64;
+        loop {
+            changed.mark_unchanged();
+            let (at, who, look) = (app.clone(), caller.clone(), look.clone());
+            let Ok(Ok(pieces)) = blocking(move || who.still_is(&at).and_then(|()| look(&at, &who))).await else { return };
+            for (name, text) in &pieces {
+                if sent.get(name) == Some(text) {
+                    continue;
+                }
+                number += 1;
+                let event = Event::default().id(number.to_string()).data(text);
+                // What goes into a page has no name: only those are swapped in.
+                let event = if name.starts_with('#') { event } else { event.event(name) };
+                if tx.send(Ok(event)).await.is_err() {
+                    return;
+                }
+            }
+            sent = pieces;
+            tokio::select! {
+                news = changed.changed() => if news.is_err() { return },
+                () = tx.closed() => return,
+            }
+            tokio::time::sleep(CALM).await;
+        }
+    });
+    Ok(sse(ReceiverStream::new(rx)))
+}
+
+fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}

@@ -1,0 +1,140 @@
+//! Every URL on one screen.
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::api::{audit, auth, backup, claim, docs, health, incidents, node, people, recordings, settings};
+use super::caller::IsTls;
+use super::{App, Problem, assets, live, media, meters, metrics, origin, pages};
+
+/// The largest body of a call.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// The API; its document is made from the same list.
+#[rustfmt::skip]
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(claim::post_claim))
+        .routes(routes!(auth::post_login))
+        .routes(routes!(auth::post_logout))
+        .routes(routes!(auth::get_me))
+        .routes(routes!(node::get_status))
+        .routes(routes!(node::get_channels, node::put_all_channels))
+        .routes(routes!(node::put_the_room))
+        .routes(routes!(recordings::get_list, recordings::post_start))
+        .routes(routes!(recordings::get_one, recordings::patch_one, recordings::delete_one))
+        .routes(routes!(recordings::post_stop))
+        .routes(routes!(recordings::post_extend))
+        .routes(routes!(recordings::post_pause))
+        .routes(routes!(recordings::post_resume))
+        .routes(routes!(recordings::post_mark))
+        .routes(routes!(recordings::post_restore))
+        .routes(routes!(recordings::post_render))
+        .routes(routes!(media::get_file))
+        .routes(routes!(media::get_stream))
+        .routes(routes!(media::get_waveform))
+        .routes(routes!(media::get_listen))
+        .routes(routes!(incidents::get_list))
+        .routes(routes!(incidents::post_acknowledge))
+        .routes(routes!(incidents::post_suppress))
+        .routes(routes!(incidents::post_resolve))
+        .routes(routes!(audit::get_list))
+        .routes(routes!(audit::get_csv))
+        .routes(routes!(audit::get_jsonl))
+        .routes(routes!(people::get_users, people::post_user))
+        .routes(routes!(people::patch_user, people::delete_user))
+        .routes(routes!(people::put_own_password))
+        .routes(routes!(people::get_tokens, people::post_token))
+        .routes(routes!(people::delete_token))
+        .routes(routes!(people::get_sessions))
+        .routes(routes!(people::delete_session))
+        .routes(routes!(settings::get_watch, settings::put_watch))
+        .routes(routes!(settings::put_pin))
+        .routes(routes!(backup::post_backup))
+        .routes(routes!(live::get_live))
+        .routes(routes!(meters::get_meters))
+        .routes(routes!(docs::get_document))
+        .routes(routes!(metrics::get_metrics))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::healthz))
+}
+
+/// The pages; forms of one answer with 303 and work without script.
+#[rustfmt::skip]
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(pages::now::show))
+        .route("/live", get(live::get_page_live))
+        .route("/assets/{name}", get(assets::get_asset))
+        .route("/login", get(pages::login::show).post(pages::login::log_in))
+        .route("/login/pin", post(pages::login::log_in_pin))
+        .route("/login/recovery", post(pages::login::log_in_recovery))
+        .route("/logout", post(pages::login::log_out))
+        .route("/claim", get(pages::claim_owner::begin))
+        .route("/claim/owner", get(pages::claim_owner::show).post(pages::claim_owner::claim))
+        .route("/claim/room", get(pages::claim_room::show).post(pages::claim_room::save))
+        .route("/claim/channels", get(pages::claim_channels::show).post(pages::claim_channels::save))
+        .route("/claim/test", get(pages::claim_test::show))
+        .route("/claim/test/{act}", post(pages::claim_test::act))
+        .route("/claim/finish", post(pages::claim_test::finish))
+        .route("/recordings", get(pages::recordings::show))
+        .route("/recordings/start", post(pages::recording::start))
+        .route("/recordings/{id}", get(pages::recording::show))
+        .route("/recordings/{id}/waveform.svg", get(media::get_waveform_svg))
+        .route("/recordings/{id}/{act}", post(pages::recording::act))
+        .route("/health", get(pages::health::show))
+        .route("/incidents/{id}/{act}", post(pages::health::act))
+        .route("/node", get(pages::node::show))
+        .route("/node/{act}", post(pages::node::act))
+        .route("/audit", get(pages::audit::show))
+        .route("/settings", get(pages::settings::show))
+        .route("/settings/{section}", post(pages::settings::save))
+        .route("/settings/people", get(pages::people::show))
+        .route("/people", get(pages::people::show))
+        .route("/people/{a}", post(pages::people::act_one))
+        .route("/people/{a}/{b}", post(pages::people::act_two))
+        .route("/tokens/{a}", post(pages::people::token_one))
+        .route("/tokens/{a}/{b}", post(pages::people::token_two))
+        .route("/sessions/{a}/{b}", post(pages::people::session))
+        .route("/help", get(pages::help::show))
+        .route("/api", get(pages::api::show))
+}
+
+/// Everything, as one of the two listeners serves it.
+pub fn router(app: App, is_tls: bool) -> Router {
+    // Sound and pictures are small already; events must not wait in a buffer.
+    let worth = DefaultPredicate::new()
+        .and(NotForContentType::const_new("audio/"))
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("text/event-stream"));
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth);
+    let (api, _) = api().split_for_parts();
+    api.fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .merge(pages())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(compression)
+        .layer(middleware::from_fn_with_state(app.clone(), origin::guard))
+        .layer(Extension(IsTls(is_tls)))
+        .with_state(app)
+}
+
+async fn not_found(request: axum::extract::Request) -> axum::response::Response {
+    let is_page = !request.uri().path().starts_with("/api/");
+    let problem = Problem::not_found("page");
+    if is_page { pages::error(problem) } else { problem.into_response() }
+}
+
+async fn wrong_method() -> Problem {
+    let detail = "This address does not take this method. Nothing was done.";
+    Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not this method", detail)
+}
