@@ -18,6 +18,8 @@ pub mod recorder;
 pub mod render;
 pub mod supervisor;
 #[cfg(test)]
+mod test_takes;
+#[cfg(test)]
 mod tests;
 pub mod watch;
 
