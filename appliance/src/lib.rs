@@ -3,6 +3,7 @@
 //! Modules import downward only (domain, sys, audio, capture, service, then the commands); `tests/tidy.rs` proves it.
 
 pub mod access;
+pub mod app;
 pub mod audio;
 pub mod capture;
 pub mod cli;
@@ -10,3 +11,4 @@ pub mod domain;
 pub mod service;
 pub mod store;
 pub mod sys;
+pub mod web;

@@ -24,7 +24,7 @@ impl Loops {
         let records = data.path().join("records");
         // The store before lets go of its file as its last loop ends.
         let open = || Store::open(&records, Id::of_name("room"), &clock::boot_id(), now, || 7).ok();
-        let (store, _) = until("the records to open", LIMIT, open);
+        let (store, _) = wait("the records to open", open);
         let (live, mut supervisor) = (Live::new(), Supervisor::new());
         let access = Access::new(store.clone());
         spawn_all(&mut supervisor, &Parts { data, access, live: live.clone(), failures: Failures::default() });
@@ -34,12 +34,12 @@ impl Loops {
     /// Waits until the record of a take is as wished.
     fn record(&self, id: &str, what: &str, is_so: impl Fn(&Facts) -> bool) -> Facts {
         let id: TakeId = id.parse().expect("a take's id");
-        until(what, LIMIT, || self.store.recording(id).ok()?.map(|found| found.facts).filter(&is_so))
+        wait(what, || self.store.recording(id).ok()?.map(|found| found.facts).filter(&is_so))
     }
 
     fn wait_incident(&self, kind: IncidentKind, is_open: bool) {
         let open = || self.live.incidents().iter().any(|known| known.incident.kind == kind);
-        until(&format!("{kind} to be open: {is_open}"), LIMIT, || (open() == is_open).then_some(()));
+        wait(&format!("{kind} to be open: {is_open}"), || (open() == is_open).then_some(()));
     }
 }
 
@@ -55,7 +55,7 @@ fn what_was_recorded_while_the_services_were_down_is_known_when_they_are_back() 
     let first = room.record(&["--title", "First"], ms(500));
     let loops = Loops::beside(&room);
     loops.record(&first, "the first take to be recording", |facts| facts.state == TakeState::Recording);
-    until("meters", LIMIT, || loops.live.meters());
+    wait("meters", || loops.live.meters());
     drop(loops);
 
     let take = room.appliance.stop(&first);

@@ -3,29 +3,27 @@
 //! Nothing here is on the recording path: capture is another process. A node that cannot open its records still shows
 //! why and leaves capture alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum_server::Handle;
 
-use crate::access::Access;
-use crate::access::identity::Identity;
+use crate::access::claim::ClaimState;
+use crate::access::identity::{self, Identity};
+use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
-use crate::service::bin::Bin;
-use crate::service::child::{Child, Plan};
-use crate::service::ear::{MeterEar, StatusEar, StoreEar};
-use crate::service::journal::Journal;
-use crate::service::recorder::Recorder;
+use crate::service::child::{Child, Keeper, Plan};
+use crate::service::listen::KeptFiles;
 use crate::service::render::worker::Renderer;
-use crate::service::watch::Watcher;
-use crate::service::{Failures, Live, Supervisor, moment};
+use crate::service::{self, Failures, Live, Parts, Supervisor, moment};
 use crate::store::Store;
 use crate::sys::files::Lock;
-use crate::sys::{clock, notify, rng};
-use crate::web::{App, Wiring, router, serve};
+use crate::sys::{clock, env, notify, rng};
+use crate::web::{App, FILES_BYTES_MAX, Wiring, router, serve};
 
 /// Threads that serve pages and calls.
 const WEB_THREADS: usize = 2;
@@ -48,7 +46,7 @@ pub struct Options {
     /// Whether capture ends with the node: a demo's does.
     pub ends_capture: bool,
     /// Minutes for which a new node may be claimed.
-    pub claim_window: Duration,
+    pub claim_window_minutes: u32,
     /// `/metrics` without a token from loopback.
     pub has_open_metrics: bool,
 }
@@ -81,74 +79,58 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     let lock = Lock::try_take(&data.path().join("node.lock")).context("node.lock cannot be taken")?;
     let Some(_lock) = lock else { bail!("another node runs on {}: stop it first", data.path().display()) };
 
-    let now = moment(clock::now());
-    let addresses: Vec<std::net::IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
-    let (identity, mut alarms) = Identity::open(data.path(), &addresses, now, rng::bytes::<32>()?)?;
-    let (store, opened) = Store::open(&data.path().join("records"), identity.node(), &clock::boot_id(), now, rng::nonce)?;
-    alarms.extend(opened.alarms);
-    for alarm in &alarms {
-        tracing::error!("{alarm}");
-    }
+    let ctx = Ctx::new(moment(clock::now()), rng::bytes::<32>()?, "", "rakkr node");
+    let (named, name_alarm) = identity::node(data.path(), &env::host(), &ctx).context("node.json cannot be kept")?;
+    let addresses: Vec<IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
+    let (key, key_alarm) =
+        identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
+    let (store, opened) = Store::open(&data.path().join("records"), named.id, &clock::boot_id(), ctx.now, rng::nonce)?;
+    let alarms: Vec<String> = name_alarm.into_iter().chain(key_alarm).chain(opened.alarms).collect();
     let access = Access::new(store.clone());
-    access.open_claim(data.path(), now, options.claim_window, rng::bytes::<32>()?)?;
+    access.open_claiming(data.path(), options.claim_window_minutes, &ctx)?;
+    let identity = Arc::new(key);
 
-    let child = options.capture.clone().map(|plan| Child::start(&data, plan)).transpose().context("capture cannot be started")?;
-    let live = Live::new();
-    let failures = Failures::default();
+    let (live, failures, child) = (Live::new(), Failures::default(), Child::new());
     let mut supervisor = Supervisor::new().telling(live.clone());
-    spawn_all(&mut supervisor, &data, &store, &access, &live, &failures);
+    if let Some(plan) = options.capture.clone() {
+        let child = child.clone();
+        supervisor.spawn(move || Box::new(Keeper::new(plan.clone(), child.clone())));
+    }
+    let parts = Parts { data: data.clone(), access: access.clone(), live: live.clone(), failures: failures.clone() };
+    service::spawn_all(&mut supervisor, &parts);
+    let of = (data.clone(), live.clone(), failures);
+    supervisor.spawn(move || Box::new(Renderer::new(of.0.clone(), of.1.clone(), of.2.clone())));
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),
         live,
         workers: supervisor.handle(),
+        name: named.name,
         identity: identity.clone(),
         alarms: alarms.clone(),
         has_open_metrics: options.has_open_metrics,
         started_us,
+        files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
     let served = serve_until(options, &identity, app, stop, |url, plain_url| {
-        let claim_code = access.claim_code(moment(clock::now()));
+        let claim_code = match access.claim_state(moment(clock::now())) {
+            Ok(ClaimState::Open { code, .. }) => Some(code),
+            Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
+        };
         let told = Ready { url, plain_url, words: identity.words(), claim_code, alarms };
         ready(&told, &access);
         notify::ready();
     });
     supervisor.stop();
-    if let Some(child) = child.filter(|_| options.ends_capture) {
-        child.stop();
+    if options.ends_capture {
+        child.stop().context("capture cannot be stopped")?;
     }
     served
 }
 
-fn spawn_all(
-    supervisor: &mut Supervisor,
-    data: &DataDir,
-    store: &Store,
-    access: &Access,
-    live: &Live,
-    failures: &Failures,
-) {
-    let (d, l) = (data.clone(), live.clone());
-    supervisor.spawn(move || Box::new(StatusEar::new(d.clone(), l.clone())));
-    let (d, l) = (data.clone(), live.clone());
-    supervisor.spawn(move || Box::new(MeterEar::new(d.clone(), l.clone())));
-    let (s, l) = (store.clone(), live.clone());
-    supervisor.spawn(move || Box::new(StoreEar::new(s.clone(), l.clone())));
-    let (d, s, l) = (data.clone(), store.clone(), live.clone());
-    supervisor.spawn(move || Box::new(Recorder::new(d.clone(), s.clone(), l.clone())));
-    let (s, l, f) = (store.clone(), live.clone(), failures.clone());
-    supervisor.spawn(move || Box::new(Watcher::new(s.clone(), l.clone(), f.clone())));
-    let (d, l, f) = (data.clone(), live.clone(), failures.clone());
-    supervisor.spawn(move || Box::new(Renderer::new(d.clone(), l.clone(), f.clone())));
-    let (d, a) = (data.clone(), access.clone());
-    supervisor.spawn(move || Box::new(Bin::new(d.clone(), a.clone())));
-    let a = access.clone();
-    supervisor.spawn(move || Box::new(Journal::new(a.clone())));
-}
-
 fn serve_until(
     options: &Options,
-    identity: &Identity,
+    identity: &Arc<Identity>,
     app: App,
     stop: &Receiver<()>,
     ready: impl FnOnce(String, Option<String>),
@@ -163,7 +145,8 @@ fn serve_until(
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
-        let (router, identity, handle, at) = (router::router(app.clone(), true), identity.clone(), handle.clone(), options.listen);
+        let (router, identity, handle, at) =
+            (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
         runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
     };
     let http = options.http.map(|at| {
@@ -179,7 +162,11 @@ fn serve_until(
         None => None,
         Some(http) => match runtime.block_on(plain.listening()) {
             Some(at) => Some(format!("http://{at}/")),
-            None => bail!("{} cannot be listened on: {}", options.http.map(|at| at.to_string()).unwrap_or_default(), told(runtime.block_on(http))),
+            None => bail!(
+                "{} cannot be listened on: {}",
+                options.http.map(|at| at.to_string()).unwrap_or_default(),
+                told(runtime.block_on(http))
+            ),
         },
     };
     ready(format!("https://{at}/"), plain_at);
@@ -199,4 +186,3 @@ fn told(failed: Result<std::io::Result<()>, tokio::task::JoinError>) -> String {
         Err(error) => error.to_string(),
     }
 }
-

@@ -18,8 +18,6 @@ pub mod recorder;
 pub mod render;
 pub mod supervisor;
 #[cfg(test)]
-mod test_takes;
-#[cfg(test)]
 mod tests;
 pub mod watch;
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::access::Refused;
+use crate::access::{AccessError, Refused};
 use crate::service::control::ControlError;
 use crate::store::StoreError;
 
@@ -122,11 +122,24 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Unknown => Self::unauthenticated(),
             Refused::Forbidden(permission) => {
-                let detail = format!("This needs the permission {permission}. Ask whoever runs this system to give it to you.");
+                let detail =
+                    format!("This needs the permission {permission}. Ask whoever runs this system to give it to you.");
                 let problem = Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail);
                 Self { missing_permission: Some(permission.name()), ..problem }
             }
             Refused::NotFound => Self::not_found("thing"),
+            Refused::NotThemself => {
+                Self::new(StatusCode::FORBIDDEN, "person_needed", "A person is needed", refused.to_string() + ".")
+            }
+            Refused::PasswordIsGiven => {
+                let detail =
+                    "Your password was given to you: choose one of your own first (PUT /api/v1/auth/password).";
+                Self::new(StatusCode::FORBIDDEN, "password_change_needed", "Choose a password", detail)
+            }
+            Refused::Wrong => {
+                let detail = "What you typed is not right. Recording is not touched.";
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_password", "Not logged in", detail)
+            }
             Refused::Wait { seconds } => {
                 let detail = format!("Too many tries. Wait {seconds} s and try again. Recording is not touched.");
                 let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "wait", "Too many tries", detail);
@@ -137,17 +150,35 @@ impl From<Refused> for Problem {
     }
 }
 
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        let told = error.to_string();
+        match error {
+            AccessError::Bad { field, why } => Self::unprocessable(field, why),
+            AccessError::NotFound => Self::not_found("thing"),
+            AccessError::Taken | AccessError::NobodyLeft => Self::conflict(told),
+            AccessError::OwnersOnly => Self::new(StatusCode::FORBIDDEN, "owners_only", "Not allowed", told),
+            AccessError::Refused(refused) => refused.into(),
+            AccessError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let told = error.to_string();
         match error {
-            StoreError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No room on the disk", told),
-            StoreError::Busy => {
-                Self { retry_after_seconds: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", told) }
+            StoreError::Full(_) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No room on the disk", told)
             }
+            StoreError::Busy => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", told)
+            },
             StoreError::Unusable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "records_unusable", "The records cannot be used", told)
             }
+            StoreError::Invalid { field, why } => Self::unprocessable(field, why),
             StoreError::Stale => Self::conflict(told),
             StoreError::Refused(why) => Self::internal(&why),
         }
@@ -163,8 +194,8 @@ impl From<ControlError> for Problem {
             }
             ControlError::NotFound => Self::not_found("recording"),
             ControlError::Impossible(_) => Self::conflict(told),
-            ControlError::Invalid { field, why } => Self::unprocessable(field, why),
-            ControlError::Store(error) => error.into(),
+            ControlError::Invalid { field, text } => Self::unprocessable(field, text),
+            ControlError::Failed(why) => Self::internal(&why),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use rust_embed::RustEmbed;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::assets;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-assets/templates"]
+#[folder = "../web-assets/templates"]
 struct Templates;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -21,7 +22,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_function("asset", |name: String| assets::url(&name));
     environment.add_function("icon", icon);
     for name in Templates::iter() {
-        let text = Templates::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
+        let text =
+            Templates::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
         if let Err(error) = environment.add_template_owned(name.into_owned(), text) {
             tracing::error!(%error, "a template cannot be read");
         }
@@ -34,7 +36,9 @@ fn icon(name: String) -> Value {
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let name = if is_plain { name } else { String::new() };
     let sprite = assets::url("icons.svg");
-    Value::from_safe_string(format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"))
+    Value::from_safe_string(format!(
+        "<svg class=\"icon\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"
+    ))
 }
 
 /// Renders a template.
@@ -43,7 +47,7 @@ fn icon(name: String) -> Value {
 /// A sentence: the template and the view do not fit. Tests render every page with every fixture.
 pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
     let template = ENVIRONMENT.get_template(template).map_err(|error| error.to_string())?;
-    template.render(view).map_err(|error| format!("{error:#}"))
+    template.render(Serde(view)).map_err(|error| format!("{error:#}"))
 }
 
 /// A page as an answer.

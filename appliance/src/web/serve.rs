@@ -29,8 +29,8 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 /// # Errors
 /// The address cannot be had.
 pub async fn https(at: SocketAddr, identity: &Identity, router: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
-    let (cert, key) = identity.pem();
-    let config = RustlsConfig::from_pem(cert.into_bytes(), key.into_bytes()).await?;
+    let (certificate, key) = (identity.certificate.to_vec(), identity.key.secret_der().to_vec());
+    let config = RustlsConfig::from_der(vec![certificate], key).await?;
     let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_WAIT);
     let server = axum_server::bind(at).acceptor(Bounded::new(acceptor)).handle(handle);
     limited(server).serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -42,7 +42,8 @@ pub async fn https(at: SocketAddr, identity: &Identity, router: Router, handle: 
 /// The address is not loopback, or cannot be had.
 pub async fn http(at: SocketAddr, router: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
     if !at.ip().is_loopback() {
-        let told = format!("{at} is not loopback: plain HTTP would show passwords to the network; use --listen for HTTPS");
+        let told =
+            format!("{at} is not loopback: plain HTTP would show passwords to the network; use --listen for HTTPS");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
     }
     let acceptor = Bounded::new(axum_server::accept::DefaultAcceptor::new());

@@ -11,6 +11,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod wave;
+pub mod worker;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,13 +20,14 @@ use self::copy::Copy;
 use self::state::{Made, Source};
 use self::wave::Wave;
 use crate::audio::AudioError;
-use crate::capture::take::TakeFolder;
 use crate::capture::take::export::{ExportError, Exported, Format, Request, export};
 use crate::capture::take::growing::Growing;
 use crate::capture::take::log::LogError;
-use crate::domain::Channels;
+use crate::capture::take::{DataDir, TakeFolder};
+use crate::domain::{Channels, TakeId};
 
 pub use self::copy::{COPY, COPY_PART};
+pub use self::state::STATE;
 pub use self::wave::waveform_name;
 
 /// Frames read at a time.
@@ -208,4 +210,15 @@ pub fn archive(take: &TakeFolder, out: &Path) -> Result<Exported, ExportError> {
         output: out.to_owned(),
     };
     export(take, &request)
+}
+
+/// Forgets what was made of a take; the worker makes it again.
+///
+/// # Errors
+/// The folder cannot be removed.
+pub fn forget(data: &DataDir, id: TakeId) -> io::Result<()> {
+    match std::fs::remove_dir_all(data.render(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@ use super::Node;
 use crate::domain::TakeState;
 use crate::service::bin::Bin;
 use crate::service::recorder::Recorder;
-use crate::service::test_takes::{RATE, TestTake};
+use crate::service::tests::takes::{RATE, TestTake};
 use crate::store::Edits;
 use crate::store::audit::Outcome;
 

@@ -9,7 +9,7 @@ use crate::capture::orders;
 use crate::capture::socket::Request;
 use crate::domain::{Channels, TakeId, TakeState};
 use crate::service::control::{self, ControlError, NewRecording};
-use crate::service::test_takes::{RATE, TestTake};
+use crate::service::tests::takes::{RATE, TestTake};
 use crate::store::audit::Outcome;
 
 fn new() -> NewRecording {

@@ -7,6 +7,7 @@ mod ear;
 mod fake;
 mod recorder;
 mod supervisor;
+pub mod takes;
 mod watch;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use crate::capture::orders;
 use crate::domain::order::StoredAs;
 use crate::domain::{Channels, Order, TakeId, TakeState};
 use crate::service::recorder::Recorder;
-use crate::service::test_takes::{RATE, TestTake};
+use crate::service::tests::takes::{RATE, TestTake};
 use crate::store::recordings::{Facts, Query};
 
 fn recorder(node: &Node) -> Recorder {
