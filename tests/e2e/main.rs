@@ -15,4 +15,5 @@ mod meters;
 mod misuse;
 mod node;
 mod privacy;
+mod services;
 mod takes;

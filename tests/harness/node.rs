@@ -106,11 +106,15 @@ impl Node {
         if !self.args.iter().any(|arg| arg == "--connect" || arg == "--with-capture") {
             node.arg("--no-capture");
         }
-        let child = self.child.insert(node.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("rakkr is built"));
+        let child = self
+            .child
+            .insert(node.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("rakkr is built"));
         let (tls_url, url) = until("the node to say where its page is", LIMIT, || {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let said = said.get(told as usize..).unwrap_or_default();
-            let after = |what: &str| said.split(what).nth(1)?.split_whitespace().next().map(|url| url.trim_end_matches('/').to_owned());
+            let after = |what: &str| {
+                said.split(what).nth(1)?.split_whitespace().next().map(|url| url.trim_end_matches('/').to_owned())
+            };
             let ended = child.try_wait().ok().flatten();
             assert!(ended.is_none(), "the node ended at once ({ended:?}):\n{said}");
             Some((after("the page is ")?, after("on this machine also ")?))
@@ -205,7 +209,10 @@ impl Node {
         let body = json!({"name": role, "email": email, "password": PASSWORD, "roles": [role]});
         self.post("/api/v1/users", &body).is(201);
         let login = json!({"email": email, "password": PASSWORD});
-        self.send(self.http.post(self.at("/api/v1/auth/login")).json(&login)).is(200)["token"].as_str().expect("a token").into()
+        self.send(self.http.post(self.at("/api/v1/auth/login")).json(&login)).is(200)["token"]
+            .as_str()
+            .expect("a token")
+            .into()
     }
 }
 

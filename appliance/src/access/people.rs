@@ -68,7 +68,8 @@ impl Access {
             self.check_profile(&user)?;
             owners_only(allowed, user.roles.contains(&Role::Owner))?;
             if given.is_none() {
-                passwords::check(&password, &[&user.name, &user.email]).map_err(|why| AccessError::bad("password", why))?;
+                passwords::check(&password, &[&user.name, &user.email])
+                    .map_err(|why| AccessError::bad("password", why))?;
             }
             let hash = self.hash(ctx, &password)?;
             allowed.is_about(user.id, &user.name);

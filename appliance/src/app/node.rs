@@ -82,7 +82,8 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     let ctx = Ctx::new(moment(clock::now()), rng::bytes::<32>()?, "", "rakkr node");
     let (named, name_alarm) = identity::node(data.path(), &env::host(), &ctx).context("node.json cannot be kept")?;
     let addresses: Vec<IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
-    let (key, key_alarm) = identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
+    let (key, key_alarm) =
+        identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
     let (store, opened) = Store::open(&data.path().join("records"), named.id, &clock::boot_id(), ctx.now, rng::nonce)?;
     let alarms: Vec<String> = name_alarm.into_iter().chain(key_alarm).chain(opened.alarms).collect();
     let access = Access::new(store.clone());
@@ -144,7 +145,8 @@ fn serve_until(
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
-        let (router, identity, handle, at) = (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
+        let (router, identity, handle, at) =
+            (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
         runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
     };
     let http = options.http.map(|at| {
@@ -160,7 +162,11 @@ fn serve_until(
         None => None,
         Some(http) => match runtime.block_on(plain.listening()) {
             Some(at) => Some(format!("http://{at}/")),
-            None => bail!("{} cannot be listened on: {}", options.http.map(|at| at.to_string()).unwrap_or_default(), told(runtime.block_on(http))),
+            None => bail!(
+                "{} cannot be listened on: {}",
+                options.http.map(|at| at.to_string()).unwrap_or_default(),
+                told(runtime.block_on(http))
+            ),
         },
     };
     ready(format!("https://{at}/"), plain_at);
@@ -180,4 +186,3 @@ fn told(failed: Result<std::io::Result<()>, tokio::task::JoinError>) -> String {
         Err(error) => error.to_string(),
     }
 }
-

@@ -58,7 +58,8 @@ impl FromRequestParts<App> for Circumstances {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
         }
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(String::new(), |info| info.0.ip().to_string());
+        let address =
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(String::new(), |info| info.0.ip().to_string());
         let agent = text(&parts.headers, header::USER_AGENT).unwrap_or_default().to_owned();
         let seed = rng::bytes::<32>().map_err(|error| Problem::internal(&error.to_string()))?;
         let made = Self(Arc::new(Ctx::new(moment(), seed, &address, &agent)));
@@ -139,7 +140,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let is_json = text(request.headers(), header::CONTENT_TYPE).is_none_or(|kind| kind.starts_with("application/json"));
+        let is_json =
+            text(request.headers(), header::CONTENT_TYPE).is_none_or(|kind| kind.starts_with("application/json"));
         if !is_json {
             let (code, title) = ("not_json", "Not JSON");
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, title, "Send application/json."));
@@ -151,7 +153,12 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             let path = error.path().to_string();
             let why = error.into_inner();
             if why.is_syntax() || why.is_eof() {
-                return Problem::new(StatusCode::BAD_REQUEST, "bad_json", "Not JSON", format!("The body is not JSON: {why}."));
+                return Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "bad_json",
+                    "Not JSON",
+                    format!("The body is not JSON: {why}."),
+                );
             }
             Problem::unprocessable(&field(&path, &why.to_string()), why.to_string())
         })?;

@@ -72,7 +72,11 @@ pub struct Topics {
 }
 
 /// Pieces of a page, each as `<hx-partial>`, when they differ from what was sent.
-pub async fn get_page_live(State(app): State<App>, caller: Caller, Query(topics): Query<Topics>) -> Result<Response, Problem> {
+pub async fn get_page_live(
+    State(app): State<App>,
+    caller: Caller,
+    Query(topics): Query<Topics>,
+) -> Result<Response, Problem> {
     let topic = topics.topics;
     stream(app, caller, move |app, caller| pages::partials(app, caller, &topic))
 }
@@ -94,7 +98,9 @@ fn stream(
         loop {
             changed.mark_unchanged();
             let (at, who, look) = (app.clone(), caller.clone(), look.clone());
-            let Ok(Ok(pieces)) = blocking(move || who.still_is(&at).and_then(|()| look(&at, &who))).await else { return };
+            let Ok(Ok(pieces)) = blocking(move || who.still_is(&at).and_then(|()| look(&at, &who))).await else {
+                return;
+            };
             for (name, text) in &pieces {
                 if sent.get(name) == Some(text) {
                     continue;

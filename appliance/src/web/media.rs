@@ -19,7 +19,7 @@ use super::caller::{Caller, Path, Query, text};
 use super::{App, Problem, blocking, meters};
 use crate::access::About;
 use crate::access::acts::{DownloadRecording, ListenLive, PlayRecording};
-use crate::audio::waveform::{DatReader, level_for, frames_per_point};
+use crate::audio::waveform::{DatReader, frames_per_point, level_for};
 use crate::capture::take::export::Format;
 use crate::domain::access::{Permission, ResourceKind};
 use crate::domain::{Channels, TakeId, TakeState};
@@ -91,8 +91,14 @@ pub async fn get_file(
         "opus" => (Format::Opus, "audio/ogg", "opus"),
         _ => return Err(Problem::unprocessable("format", "one of wav, flac, opus")),
     };
-    let wanted = FileRequest { format, channels: channels(query.channels.as_deref())?, from_seconds: query.from, to_seconds: query.to };
-    let is_first = text(request.headers(), header::RANGE).is_none_or(|range| range.trim() == "bytes=0-" || range.starts_with("bytes=0-"));
+    let wanted = FileRequest {
+        format,
+        channels: channels(query.channels.as_deref())?,
+        from_seconds: query.from,
+        to_seconds: query.to,
+    };
+    let is_first = text(request.headers(), header::RANGE)
+        .is_none_or(|range| range.trim() == "bytes=0-" || range.starts_with("bytes=0-"));
     let place = app.limits.exports.clone().acquire_owned().await.map_err(|_| Problem::internal("the node ends"))?;
     let (path, key, name) = blocking(move || {
         let _place = place;
@@ -290,7 +296,11 @@ pub struct ListenQuery {
 /// The room, live.
 #[utoipa::path(get, path = "/api/v1/listen", tag = "live", params(ListenQuery),
     responses((status = 200, description = "Opus in Ogg or MP4, endless", content_type = "audio/ogg"), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
-pub async fn get_listen(State(app): State<App>, caller: Caller, Query(query): Query<ListenQuery>) -> Result<Response, Problem> {
+pub async fn get_listen(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListenQuery>,
+) -> Result<Response, Problem> {
     let format = stream_format(query.format.as_deref())?;
     let wanted = channels(query.channels.as_deref())?;
     let place = app.limits.listeners.clone().try_acquire_owned().map_err(|_| meters::too_many())?;
@@ -394,7 +404,11 @@ fn not_drawn() -> Problem {
 }
 
 /// The picture of a whole recording, for lists.
-pub async fn get_waveform_svg(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<Response, Problem> {
+pub async fn get_waveform_svg(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<Response, Problem> {
     let (svg, is_final) = blocking(move || {
         let recording = recordings::find(&app, &caller, id)?;
         may(&app, &caller, Permission::RecordingPlayback, &in_room(&app, ResourceKind::Recording, &id.to_string())?)?;

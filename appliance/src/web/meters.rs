@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -35,7 +35,11 @@ const QUIET: u8 = 16;
 /// Levels, twenty times a second, over a WebSocket.
 #[utoipa::path(get, path = "/api/v1/meters", tag = "live",
     responses((status = 101, description = "A WebSocket: a JSON message of channels, then binary frames"), (status = "4XX", body = Problem)))]
-pub async fn get_meters(State(app): State<App>, caller: Caller, upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>) -> Result<Response, Problem> {
+pub async fn get_meters(
+    State(app): State<App>,
+    caller: Caller,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
     let checked = app.clone();
     blocking(move || may(&checked, &caller, Permission::NodeRead, &the_node(&checked)?)).await??;
     let upgrade = upgrade.map_err(|_| {
@@ -75,7 +79,8 @@ async fn send(mut socket: WebSocket, app: App) {
         };
         let labels: Vec<(u16, String)> = frame.channels.iter().map(|c| (c.number, c.label.clone())).collect();
         if labels != told {
-            let channels: Vec<_> = labels.iter().map(|(number, label)| json!({"number": number, "label": label})).collect();
+            let channels: Vec<_> =
+                labels.iter().map(|(number, label)| json!({"number": number, "label": label})).collect();
             let text = json!({"channels": channels, "rate_hz": RATE_HZ}).to_string();
             if socket.send(Message::Text(text.into())).await.is_err() {
                 return;

@@ -44,13 +44,20 @@ impl Metrics {
         all.channels(app);
         let incidents = app.live.incidents();
         for severity in ["info", "warning", "critical"] {
-            let n = incidents.iter().filter(|known| format!("{:?}", known.incident.severity).to_lowercase() == severity);
+            let n =
+                incidents.iter().filter(|known| format!("{:?}", known.incident.severity).to_lowercase() == severity);
             let labels = format!("severity=\"{severity}\"");
             all.row("rakkr_incidents_open", "gauge", "Incidents that are open.", &labels, n.count() as f64);
         }
         for worker in app.workers.all() {
             let labels = format!("worker=\"{}\"", worker.name);
-            all.row("rakkr_worker_failures", "counter", "Rounds of a worker that failed.", &labels, worker.failures as f64);
+            all.row(
+                "rakkr_worker_failures",
+                "counter",
+                "Rounds of a worker that failed.",
+                &labels,
+                worker.failures as f64,
+            );
         }
         let (waiting, lost) = app.access.backlog().len();
         all.one("rakkr_audit_backlog", "gauge", "Journal entries that wait to be written.", waiting as f64);
@@ -66,7 +73,12 @@ impl Metrics {
         let is_connected = f64::from(u8::from(status.jack.is_connected));
         self.one("rakkr_sound_server_connected", "gauge", "The sound server delivers.", is_connected);
         self.one("rakkr_recording_active", "gauge", "Recordings being written.", status.recording.len() as f64);
-        self.one("rakkr_capture_xruns", "counter", "Times the sound server reported lost frames.", status.load.xruns as f64);
+        self.one(
+            "rakkr_capture_xruns",
+            "counter",
+            "Times the sound server reported lost frames.",
+            status.load.xruns as f64,
+        );
         for (cause, frames) in &status.lost_frames {
             let labels = format!("cause=\"{cause}\"");
             self.row("rakkr_capture_frames_lost", "counter", "Frames lost.", &labels, *frames as f64);

@@ -112,9 +112,23 @@ impl App {
             listeners: semaphore(LISTENERS_MAX),
             streams: semaphore(STREAMS_MAX),
         };
-        let Wiring { data, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files } = wiring;
+        let Wiring { data, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files } =
+            wiring;
         let store = access.store().clone();
-        Self(Arc::new(Parts { data, store, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files, limits }))
+        Self(Arc::new(Parts {
+            data,
+            store,
+            access,
+            live,
+            workers,
+            name,
+            identity,
+            alarms,
+            has_open_metrics,
+            started_us,
+            files,
+            limits,
+        }))
     }
 }
 

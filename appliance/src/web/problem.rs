@@ -122,7 +122,8 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Unknown => Self::unauthenticated(),
             Refused::Forbidden(permission) => {
-                let detail = format!("This needs the permission {permission}. Ask whoever runs this system to give it to you.");
+                let detail =
+                    format!("This needs the permission {permission}. Ask whoever runs this system to give it to you.");
                 let problem = Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail);
                 Self { missing_permission: Some(permission.name()), ..problem }
             }
@@ -131,7 +132,8 @@ impl From<Refused> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "person_needed", "A person is needed", refused.to_string() + ".")
             }
             Refused::PasswordIsGiven => {
-                let detail = "Your password was given to you: choose one of your own first (PUT /api/v1/auth/password).";
+                let detail =
+                    "Your password was given to you: choose one of your own first (PUT /api/v1/auth/password).";
                 Self::new(StatusCode::FORBIDDEN, "password_change_needed", "Choose a password", detail)
             }
             Refused::Wrong => {
@@ -166,10 +168,13 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let told = error.to_string();
         match error {
-            StoreError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No room on the disk", told),
-            StoreError::Busy => {
-                Self { retry_after_seconds: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", told) }
+            StoreError::Full(_) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", "No room on the disk", told)
             }
+            StoreError::Busy => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", told)
+            },
             StoreError::Unusable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "records_unusable", "The records cannot be used", told)
             }

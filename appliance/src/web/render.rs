@@ -22,7 +22,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_function("asset", |name: String| assets::url(&name));
     environment.add_function("icon", icon);
     for name in Templates::iter() {
-        let text = Templates::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
+        let text =
+            Templates::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
         if let Err(error) = environment.add_template_owned(name.into_owned(), text) {
             tracing::error!(%error, "a template cannot be read");
         }
@@ -35,7 +36,9 @@ fn icon(name: String) -> Value {
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let name = if is_plain { name } else { String::new() };
     let sprite = assets::url("icons.svg");
-    Value::from_safe_string(format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"))
+    Value::from_safe_string(format!(
+        "<svg class=\"icon\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"
+    ))
 }
 
 /// Renders a template.

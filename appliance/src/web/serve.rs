@@ -42,7 +42,8 @@ pub async fn https(at: SocketAddr, identity: &Identity, router: Router, handle: 
 /// The address is not loopback, or cannot be had.
 pub async fn http(at: SocketAddr, router: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
     if !at.ip().is_loopback() {
-        let told = format!("{at} is not loopback: plain HTTP would show passwords to the network; use --listen for HTTPS");
+        let told =
+            format!("{at} is not loopback: plain HTTP would show passwords to the network; use --listen for HTTPS");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
     }
     let acceptor = Bounded::new(axum_server::accept::DefaultAcceptor::new());

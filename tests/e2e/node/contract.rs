@@ -35,7 +35,15 @@ fn a_technician_claims_records_marks_stops_and_takes_the_file() {
     assert_eq!((status, &opus[..4]), (200, &b"OggS"[..]));
 
     let acts = actions(&node);
-    for act in ["node.claim", "recording.start", "recording.mark", "recording.pause", "recording.resume", "recording.stop", "recording.download"] {
+    for act in [
+        "node.claim",
+        "recording.start",
+        "recording.mark",
+        "recording.pause",
+        "recording.resume",
+        "recording.stop",
+        "recording.download",
+    ] {
         assert!(acts.contains(&act.to_owned()), "{act} is not in the journal: {acts:?}");
     }
 }

@@ -20,14 +20,14 @@ use self::copy::Copy;
 use self::state::{Made, Source};
 use self::wave::Wave;
 use crate::audio::AudioError;
-use crate::capture::take::{DataDir, TakeFolder};
 use crate::capture::take::export::{ExportError, Exported, Format, Request, export};
 use crate::capture::take::growing::Growing;
 use crate::capture::take::log::LogError;
+use crate::capture::take::{DataDir, TakeFolder};
 use crate::domain::{Channels, TakeId};
 
-pub use self::state::STATE;
 pub use self::copy::{COPY, COPY_PART};
+pub use self::state::STATE;
 pub use self::wave::waveform_name;
 
 /// Frames read at a time.

@@ -76,9 +76,10 @@ impl Desk {
         self.0.bell.clone()
     }
 
-    /// What a watcher begins with.
+    /// What a watcher begins with. What people did is told it as news: the one before may have ended over it.
     pub(super) fn take_up(&self) -> (Policy, Vec<Known>, Vec<(IncidentKind, Target, Timestamp)>) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.handled = state.open.values().map(|known| (known.id, known.handling.clone())).collect();
         (state.policy.clone(), state.open.values().cloned().collect(), state.suppressed.clone())
     }
 

@@ -7,8 +7,6 @@
 mod desk;
 mod keeper;
 mod observe;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -51,9 +51,10 @@ fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
     let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let outcome = match said(&filter.outcome) {
         None => None,
-        Some(text) => Some(serde_json::from_value::<Outcome>(json!(text)).map_err(|_| {
-            Problem::unprocessable("outcome", "one of succeeded, failed, partial, denied")
-        })?),
+        Some(text) => Some(
+            serde_json::from_value::<Outcome>(json!(text))
+                .map_err(|_| Problem::unprocessable("outcome", "one of succeeded, failed, partial, denied"))?,
+        ),
     };
     let limit = filter.limit.unwrap_or(LIMIT);
     if !(1..=PAGE_MAX).contains(&limit) {
@@ -81,7 +82,9 @@ pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<Entry>, 
 /// All entries that a filter wants, newest first, as CSV. Cells that a spreadsheet would run as a formula are quoted.
 pub fn csv(app: &App, caller: &Caller, filter: &Filter) -> Result<String, Problem> {
     let allowed = allow::<ExportAudit>(app, caller, &Target::Fleet, About::thing("audit", "csv", "journal"))?;
-    let mut text = String::from("at,clock,actor_kind,actor,address,action,permission,target_kind,target_id,target,outcome,reason,id\n");
+    let mut text = String::from(
+        "at,clock,actor_kind,actor,address,action,permission,target_kind,target_id,target,outcome,reason,id\n",
+    );
     let mut wanted = Wanted { limit: PAGE_MAX, ..wanted(filter)? };
     let mut entries = 0;
     loop {
@@ -143,7 +146,11 @@ pub async fn get_list(
 /// The journal as CSV, newest first.
 #[utoipa::path(get, path = "/api/v1/audit-events.csv", tag = "audit", params(Filter),
     responses((status = 200, body = String, content_type = "text/csv"), (status = "4XX", body = Problem)))]
-pub async fn get_csv(State(app): State<App>, caller: Caller, Query(filter): Query<Filter>) -> Result<Response, Problem> {
+pub async fn get_csv(
+    State(app): State<App>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Response, Problem> {
     let text = blocking(move || csv(&app, &caller, &filter)).await??;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),

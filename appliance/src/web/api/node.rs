@@ -133,9 +133,15 @@ pub fn put_channels(app: &App, caller: &Caller, channels: Vec<ChannelEdit>) -> R
             return Err(Problem::unprocessable("number", format!("1 to {}", crate::domain::MAX_CHANNELS)));
         }
     }
-    let about = About::thing("node", app.store.node(), "channels").before(json!(app.store.channels()?)).after(json!(channels));
+    let about =
+        About::thing("node", app.store.node(), "channels").before(json!(app.store.channels()?)).after(json!(channels));
     let allowed = allow::<ChangeNode>(app, caller, &the_node(app)?, about)?;
-    let label = |c: ChannelEdit| ChannelLabel { number: c.number, label: c.label.trim().to_owned(), role: c.role, expects: c.expects };
+    let label = |c: ChannelEdit| ChannelLabel {
+        number: c.number,
+        label: c.label.trim().to_owned(),
+        role: c.role,
+        expects: c.expects,
+    };
     let labels: Vec<ChannelLabel> = channels.into_iter().map(label).collect();
     let mut edits = allowed.edits();
     edits.put_channels(app.store.node(), &labels);
@@ -170,7 +176,13 @@ pub fn put_room(app: &App, caller: &Caller, edit: RoomEdit) -> Result<Room, Prob
     let about = About::thing("room", room.as_ref().map(|room| room.id.to_string()).unwrap_or_default(), &edit.name);
     let allowed = allow::<ChangeNode>(app, caller, &the_node(app)?, about.before(json!(room)).after(json!(edit)))?;
     let id = room.map_or_else(|| caller.ctx.new_id(), |room| room.id);
-    let room = Room { id, name: edit.name.trim().to_owned(), time_zone: edit.time_zone, notes: edit.notes, version: String::new() };
+    let room = Room {
+        id,
+        name: edit.name.trim().to_owned(),
+        time_zone: edit.time_zone,
+        notes: edit.notes,
+        version: String::new(),
+    };
     let mut edits = allowed.edits();
     edits.put_room(&room);
     allowed.commit(edits)?;
@@ -209,6 +221,10 @@ pub async fn put_all_channels(
 /// Changes the room's name, time zone and notes.
 #[utoipa::path(put, path = "/api/v1/room", tag = "node", request_body = RoomEdit,
     responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
-pub async fn put_the_room(State(app): State<App>, caller: Caller, Body(body): Body<RoomEdit>) -> Result<Json<Room>, Problem> {
+pub async fn put_the_room(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<RoomEdit>,
+) -> Result<Json<Room>, Problem> {
     blocking(move || put_room(&app, &caller, body)).await?.map(Json)
 }

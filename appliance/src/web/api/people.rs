@@ -12,9 +12,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{allow, may, read_id};
+use crate::access::About;
 use crate::access::acts::{ChangeOwnPassword, ChangeOwnTokens, ChangePeople, EndOwnSession};
 use crate::access::people::NewUser;
-use crate::access::About;
 use crate::domain::access::{Permission, Role, Target};
 use crate::store::people::{ApiToken, User};
 use crate::store::sessions::Session;
@@ -100,7 +100,13 @@ pub struct OwnPassword {
     pub new_password: String,
 }
 
-fn allowed(app: &App, caller: &Caller, id: &str, name: &str, after: serde_json::Value) -> Result<crate::access::Allowed<ChangePeople>, Problem> {
+fn allowed(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    name: &str,
+    after: serde_json::Value,
+) -> Result<crate::access::Allowed<ChangePeople>, Problem> {
     allow::<ChangePeople>(app, caller, &Target::Fleet, About::thing("user", id, name).after(after))
 }
 
@@ -294,7 +300,11 @@ pub async fn get_users(State(app): State<App>, caller: Caller) -> Result<Json<Li
 /// Adds a person.
 #[utoipa::path(post, path = "/api/v1/users", tag = "people", request_body = Add,
     responses((status = 201, body = UserView), (status = "4XX", body = Problem)))]
-pub async fn post_user(State(app): State<App>, caller: Caller, Body(body): Body<Add>) -> Result<(StatusCode, Json<UserView>), Problem> {
+pub async fn post_user(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<Add>,
+) -> Result<(StatusCode, Json<UserView>), Problem> {
     let user = blocking(move || add(&app, &caller, body)).await??;
     Ok((StatusCode::CREATED, Json(user)))
 }
@@ -314,7 +324,11 @@ pub async fn patch_user(
 /// Removes a person.
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "people", params(("id" = String, Path)),
     responses((status = 204), (status = "4XX", body = Problem)))]
-pub async fn delete_user(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn delete_user(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     blocking(move || remove(&app, &caller, &id)).await?.map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -340,7 +354,11 @@ pub async fn get_tokens(State(app): State<App>, caller: Caller) -> Result<Json<L
 /// Makes an API token; it is shown once.
 #[utoipa::path(post, path = "/api/v1/auth/tokens", tag = "auth", request_body = NewToken,
     responses((status = 201, body = TokenView), (status = "4XX", body = Problem)))]
-pub async fn post_token(State(app): State<App>, caller: Caller, Body(body): Body<NewToken>) -> Result<(StatusCode, Json<TokenView>), Problem> {
+pub async fn post_token(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<NewToken>,
+) -> Result<(StatusCode, Json<TokenView>), Problem> {
     let token = blocking(move || new_token(&app, &caller, body)).await??;
     Ok((StatusCode::CREATED, Json(token)))
 }
@@ -348,7 +366,11 @@ pub async fn post_token(State(app): State<App>, caller: Caller, Body(body): Body
 /// Ends an API token.
 #[utoipa::path(delete, path = "/api/v1/auth/tokens/{id}", tag = "auth", params(("id" = String, Path)),
     responses((status = 204), (status = "4XX", body = Problem)))]
-pub async fn delete_token(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn delete_token(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     blocking(move || end_token(&app, &caller, &id)).await?.map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -361,6 +383,10 @@ pub async fn get_sessions(State(app): State<App>, caller: Caller) -> Result<Json
 /// Ends one of my sessions.
 #[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "auth", params(("id" = String, Path)),
     responses((status = 204), (status = "4XX", body = Problem)))]
-pub async fn delete_session(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn delete_session(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     blocking(move || end_session(&app, &caller, &id)).await?.map(|()| StatusCode::NO_CONTENT)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -356,7 +356,12 @@ pub async fn post_start(State(app): State<App>, caller: Caller, Body(body): Body
 /// One recording with gaps, marks, pauses, files and levels.
 #[utoipa::path(get, path = "/api/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = RecordingDetail), (status = "4XX", body = Problem)))]
-pub async fn get_one(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn get_one(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let found = blocking(move || detail(&app, &caller, id)).await??;
     let tag = etag(&found);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -393,14 +398,22 @@ pub async fn delete_one(State(app): State<App>, caller: Caller, Path(id): Path<T
 /// Takes a recording out of the bin.
 #[utoipa::path(post, path = "/api/v1/recordings/{id}/restore", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = RecordingDetail), (status = "4XX", body = Problem)))]
-pub async fn post_restore(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<Json<RecordingDetail>, Problem> {
+pub async fn post_restore(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<Json<RecordingDetail>, Problem> {
     blocking(move || restore(&app, &caller, id)).await?.map(Json)
 }
 
 /// Stops a recording; it is whole when this answers.
 #[utoipa::path(post, path = "/api/v1/recordings/{id}/stop", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = RecordingDetail), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
-pub async fn post_stop(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<Json<RecordingDetail>, Problem> {
+pub async fn post_stop(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<Json<RecordingDetail>, Problem> {
     blocking(move || stop(&app, &caller, id)).await?.map(Json)
 }
 
@@ -419,14 +432,22 @@ pub async fn post_extend(
 /// Keeps nothing from now on, for privacy.
 #[utoipa::path(post, path = "/api/v1/recordings/{id}/pause", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = Place), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
-pub async fn post_pause(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<Json<Place>, Problem> {
+pub async fn post_pause(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<Json<Place>, Problem> {
     blocking(move || pause(&app, &caller, id)).await?.map(Json)
 }
 
 /// Keeps again from now on.
 #[utoipa::path(post, path = "/api/v1/recordings/{id}/resume", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = Place), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
-pub async fn post_resume(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<Json<Place>, Problem> {
+pub async fn post_resume(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<Json<Place>, Problem> {
     blocking(move || resume(&app, &caller, id)).await?.map(Json)
 }
 
@@ -446,6 +467,10 @@ pub async fn post_mark(
 /// Makes listening copy, waveform and archive anew.
 #[utoipa::path(post, path = "/api/v1/recordings/{id}/render", tag = "recordings", params(("id" = String, Path)),
     responses((status = 202), (status = "4XX", body = Problem)))]
-pub async fn post_render(State(app): State<App>, caller: Caller, Path(id): Path<TakeId>) -> Result<StatusCode, Problem> {
+pub async fn post_render(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<TakeId>,
+) -> Result<StatusCode, Problem> {
     blocking(move || render(&app, &caller, id)).await?.map(|()| StatusCode::ACCEPTED)
 }

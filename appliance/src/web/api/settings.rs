@@ -62,7 +62,11 @@ pub async fn get_watch(State(app): State<App>, caller: Caller) -> Result<Json<Po
 /// Sets what counts as an incident.
 #[utoipa::path(put, path = "/api/v1/settings/watch", tag = "settings", request_body = Object,
     responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
-pub async fn put_watch(State(app): State<App>, caller: Caller, Body(body): Body<Policy>) -> Result<Json<Policy>, Problem> {
+pub async fn put_watch(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<Policy>,
+) -> Result<Json<Policy>, Problem> {
     blocking(move || set_watch(&app, &caller, body)).await?.map(Json)
 }
 
