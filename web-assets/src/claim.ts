@@ -1,0 +1,14 @@
+/** The claim wizard: the code from the QR's URL fragment (which no server ever sees), the browser's time zone as a proposal. */
+
+const code = document.querySelector<HTMLInputElement>('input[name="code"]');
+const fragment = decodeURIComponent(location.hash.slice(1)).replace(/^code=/, "");
+if (code && /^[0-9A-Za-z-]{6,16}$/.test(fragment)) {
+  if (!code.value) code.value = fragment.toUpperCase();
+  history.replaceState(null, "", location.pathname);
+  document.querySelector<HTMLInputElement>('input[name="name"]')?.focus();
+}
+
+const zone = document.querySelector<HTMLInputElement>("input[data-zone]");
+if (zone && (zone.value === "" || zone.value === "UTC")) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+export {};
