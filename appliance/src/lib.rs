@@ -7,5 +7,6 @@ pub mod audio;
 pub mod capture;
 pub mod cli;
 pub mod domain;
+pub mod service;
 pub mod store;
 pub mod sys;

@@ -151,6 +151,20 @@ impl Keeper {
         })
     }
 
+    /// Moves a recording's planned end away by so many seconds; returns its planned length from its start. Two who extend
+    /// at once both count.
+    ///
+    /// # Errors
+    /// A sentence: there is no such order, it has no end, or it is over.
+    pub fn extend(&self, id: TakeId, seconds: f64) -> Result<Option<f64>, String> {
+        let now = clock::wall();
+        self.change(|set| {
+            let order = set.get_mut(id).ok_or_else(|| format!("recording {id} is neither running nor ordered"))?;
+            order.extend(seconds, now)?;
+            Ok(order.planned_seconds())
+        })
+    }
+
     /// Ends a recording now and waits until it is closed. An order that has not begun is taken out.
     ///
     /// # Errors
@@ -310,6 +324,32 @@ mod tests {
     #[test]
     fn what_neither_runs_nor_is_ordered_cannot_be_stopped() {
         assert!(stop_without_order(false).unwrap_err().contains("neither running nor ordered"));
+    }
+
+    #[test]
+    fn an_extension_is_durable_before_the_engine_hears_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.json");
+        let (engine, inbox) = channel();
+        let order = Order {
+            id: "0192f7c0-0000-7000-8000-000000000000".parse().unwrap(),
+            title: String::new(),
+            channels: crate::domain::Channels::All,
+            start: clock::wall(),
+            stop: None,
+            length_seconds: Some(600.0),
+            pre_roll_seconds: 0.0,
+            stored_as: crate::domain::order::StoredAs::Pcm24,
+        };
+        let id = order.id;
+        let keeper = Keeper::new(path.clone(), OrderSet::new([order]).unwrap(), None, engine);
+
+        assert_eq!(keeper.extend(id, 60.0), Ok(Some(660.0)));
+        assert_eq!(keeper.extend(id, 60.0), Ok(Some(720.0)));
+
+        assert_eq!(load(&path).unwrap().get(id).unwrap().length_seconds, Some(720.0));
+        let Ok(Message::Orders(told)) = inbox.recv() else { panic!("the engine is told") };
+        assert_eq!(told.get(id).unwrap().length_seconds, Some(660.0));
     }
 
     #[test]

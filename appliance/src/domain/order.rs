@@ -93,6 +93,32 @@ impl Order {
         self.stop.is_some_and(|stop| stop <= now) || by_length
     }
 
+    /// Moves the planned end away by so many seconds.
+    ///
+    /// # Errors
+    /// A sentence: it has no planned end, it is over at `now`, or the new end cannot be. Then nothing changed.
+    pub fn extend(&mut self, seconds: f64, now: Timestamp) -> Result<(), String> {
+        let id = self.id;
+        if !(seconds > 0.0 && seconds <= MAX_LENGTH_SECONDS) {
+            return Err(format!("seconds must be above 0 and at most {MAX_LENGTH_SECONDS}"));
+        }
+        if self.stop.is_none() && self.length_seconds.is_none() {
+            return Err(format!("recording {id} has no end: it goes on until it is stopped"));
+        }
+        if self.is_over(now) {
+            return Err(format!("recording {id} has ended: start another one"));
+        }
+        let mut moved = self.clone();
+        moved.length_seconds = self.length_seconds.map(|length| length + seconds);
+        if let Some(stop) = self.stop {
+            let later = jiff::SignedDuration::try_from_secs_f64(seconds).ok().and_then(|by| stop.checked_add(by).ok());
+            moved.stop = Some(later.ok_or("seconds leads beyond the calendar")?);
+        }
+        moved.check()?;
+        *self = moved;
+        Ok(())
+    }
+
     /// Length from `start` to the planned end in seconds; none is "until stopped".
     pub fn planned_seconds(&self) -> Option<f64> {
         let by_stop = self.stop.map(|stop| stop.duration_since(self.start).as_secs_f64().max(0.0));
@@ -235,6 +261,28 @@ mod tests {
         assert_eq!(Order { stop, length_seconds: Some(90.0), ..order(100) }.planned_seconds(), Some(60.0));
         assert_eq!(Order { length_seconds: Some(90.0), ..order(100) }.planned_seconds(), Some(90.0));
         assert_eq!(order(100).planned_seconds(), None);
+    }
+
+    #[test]
+    fn an_extended_order_ends_later_by_both_ways_of_saying_it() {
+        let start = order(100).start;
+        let second = jiff::SignedDuration::from_secs;
+        let mut extended = Order { stop: Some(start + second(60)), length_seconds: Some(90.0), ..order(100) };
+        extended.extend(30.0, start).unwrap();
+        assert_eq!((extended.stop, extended.length_seconds), (Some(start + second(90)), Some(120.0)));
+    }
+
+    #[test]
+    fn what_has_no_end_or_has_ended_is_not_extended() {
+        let start = order(100).start;
+        let later = start + jiff::SignedDuration::from_secs(90);
+        assert!(order(100).extend(30.0, start).unwrap_err().contains("has no end"));
+        let mut past = Order { length_seconds: Some(90.0), ..order(100) };
+        assert!(past.extend(30.0, later).unwrap_err().contains("has ended"));
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, MAX_LENGTH_SECONDS] {
+            assert!(past.extend(seconds, start).is_err(), "{seconds}");
+        }
+        assert_eq!(past.length_seconds, Some(90.0));
     }
 
     #[test]

@@ -44,6 +44,15 @@ impl Client {
         Ok(Self { reader: BufReader::new(stream) })
     }
 
+    /// Waits for an answer or a line no longer than this.
+    ///
+    /// # Errors
+    /// The connection takes no such limit.
+    pub fn with_patience(self, wait: Duration) -> io::Result<Self> {
+        self.reader.get_ref().set_read_timeout(Some(wait))?;
+        Ok(self)
+    }
+
     /// Asks and waits for the answer.
     ///
     /// # Errors

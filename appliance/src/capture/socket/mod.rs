@@ -30,6 +30,8 @@ pub enum Request {
     Start(Start),
     /// Ends a recording now; answers when it is closed.
     Stop { id: TakeId },
+    /// Moves a planned end away; answers with `planned_seconds`, counted from the ordered start.
+    Extend { id: TakeId, seconds: f64 },
     /// Marks a place now; answers with `frame`.
     Mark { id: TakeId, label: String },
     /// Keeps nothing from now on; answers with `frame`.

@@ -134,6 +134,9 @@ fn answer(request: Request, service: &Service) -> Result<Value, String> {
         }
         Request::Start(start) => service.start(start).map(|id| json!({"ok": true, "id": id})),
         Request::Stop { id } => keeper.stop(id).map(|()| json!({"ok": true})),
+        Request::Extend { id, seconds } => {
+            keeper.extend(id, seconds).map(|planned| json!({"ok": true, "planned_seconds": planned}))
+        }
         Request::Mark { label, .. } if label.len() > MAX_TITLE_BYTES => {
             Err(format!("the label is longer than {MAX_TITLE_BYTES} bytes"))
         }

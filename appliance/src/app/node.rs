@@ -1,0 +1,202 @@
+//! A node from start to end: identity, records, rights, services, pages, in this order; and down again the other way.
+//!
+//! Nothing here is on the recording path: capture is another process. A node that cannot open its records still shows
+//! why and leaves capture alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum_server::Handle;
+
+use crate::access::Access;
+use crate::access::identity::Identity;
+use crate::capture::take::DataDir;
+use crate::service::bin::Bin;
+use crate::service::child::{Child, Plan};
+use crate::service::ear::{MeterEar, StatusEar, StoreEar};
+use crate::service::journal::Journal;
+use crate::service::recorder::Recorder;
+use crate::service::render::worker::Renderer;
+use crate::service::watch::Watcher;
+use crate::service::{Failures, Live, Supervisor, moment};
+use crate::store::Store;
+use crate::sys::files::Lock;
+use crate::sys::{clock, notify, rng};
+use crate::web::{App, Wiring, router, serve};
+
+/// Threads that serve pages and calls.
+const WEB_THREADS: usize = 2;
+/// Threads that may wait for the disk at a time.
+const WAITING_THREADS_MAX: usize = 32;
+/// How long open requests may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a node is to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// HTTPS.
+    pub listen: SocketAddr,
+    /// HTTP, loopback only; none is none.
+    pub http: Option<SocketAddr>,
+    /// How to start capture; none if a unit does.
+    pub capture: Option<Plan>,
+    /// Whether capture ends with the node: a demo's does.
+    pub ends_capture: bool,
+    /// Minutes for which a new node may be claimed.
+    pub claim_window: Duration,
+    /// `/metrics` without a token from loopback.
+    pub has_open_metrics: bool,
+}
+
+/// What a node says when it is ready.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where its page is.
+    pub url: String,
+    /// Its plain page, on this machine only.
+    pub plain_url: Option<String>,
+    /// The four words of its certificate.
+    pub words: String,
+    /// The code to claim it with; none if it is claimed.
+    pub claim_code: Option<String>,
+    /// What opening found.
+    pub alarms: Vec<String>,
+}
+
+/// Runs until `stop` says so.
+///
+/// # Errors
+/// It cannot run here; the sentence says why.
+pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &Access)) -> anyhow::Result<()> {
+    // Fails only if one is installed already, and there is no other.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let started_us = clock::mono_us();
+    let data = DataDir::new(&options.data_dir);
+    std::fs::create_dir_all(data.path()).with_context(|| format!("{} cannot be made", data.path().display()))?;
+    let lock = Lock::try_take(&data.path().join("node.lock")).context("node.lock cannot be taken")?;
+    let Some(_lock) = lock else { bail!("another node runs on {}: stop it first", data.path().display()) };
+
+    let now = moment(clock::now());
+    let addresses: Vec<std::net::IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
+    let (identity, mut alarms) = Identity::open(data.path(), &addresses, now, rng::bytes::<32>()?)?;
+    let (store, opened) = Store::open(&data.path().join("records"), identity.node(), &clock::boot_id(), now, rng::nonce)?;
+    alarms.extend(opened.alarms);
+    for alarm in &alarms {
+        tracing::error!("{alarm}");
+    }
+    let access = Access::new(store.clone());
+    access.open_claim(data.path(), now, options.claim_window, rng::bytes::<32>()?)?;
+
+    let child = options.capture.clone().map(|plan| Child::start(&data, plan)).transpose().context("capture cannot be started")?;
+    let live = Live::new();
+    let failures = Failures::default();
+    let mut supervisor = Supervisor::new().telling(live.clone());
+    spawn_all(&mut supervisor, &data, &store, &access, &live, &failures);
+    let app = App::new(Wiring {
+        data: data.clone(),
+        access: access.clone(),
+        live,
+        workers: supervisor.handle(),
+        identity: identity.clone(),
+        alarms: alarms.clone(),
+        has_open_metrics: options.has_open_metrics,
+        started_us,
+    });
+    let served = serve_until(options, &identity, app, stop, |url, plain_url| {
+        let claim_code = access.claim_code(moment(clock::now()));
+        let told = Ready { url, plain_url, words: identity.words(), claim_code, alarms };
+        ready(&told, &access);
+        notify::ready("serving");
+    });
+    supervisor.stop();
+    if let Some(child) = child.filter(|_| options.ends_capture) {
+        child.stop();
+    }
+    served
+}
+
+fn spawn_all(
+    supervisor: &mut Supervisor,
+    data: &DataDir,
+    store: &Store,
+    access: &Access,
+    live: &Live,
+    failures: &Failures,
+) {
+    let (d, l) = (data.clone(), live.clone());
+    supervisor.spawn(move || Box::new(StatusEar::new(d.clone(), l.clone())));
+    let (d, l) = (data.clone(), live.clone());
+    supervisor.spawn(move || Box::new(MeterEar::new(d.clone(), l.clone())));
+    let (s, l) = (store.clone(), live.clone());
+    supervisor.spawn(move || Box::new(StoreEar::new(s.clone(), l.clone())));
+    let (d, s, l) = (data.clone(), store.clone(), live.clone());
+    supervisor.spawn(move || Box::new(Recorder::new(d.clone(), s.clone(), l.clone())));
+    let (s, l, f) = (store.clone(), live.clone(), failures.clone());
+    supervisor.spawn(move || Box::new(Watcher::new(s.clone(), l.clone(), f.clone())));
+    let (d, l, f) = (data.clone(), live.clone(), failures.clone());
+    supervisor.spawn(move || Box::new(Renderer::new(d.clone(), l.clone(), f.clone())));
+    let (d, a) = (data.clone(), access.clone());
+    supervisor.spawn(move || Box::new(Bin::new(d.clone(), a.clone())));
+    let a = access.clone();
+    supervisor.spawn(move || Box::new(Journal::new(a.clone())));
+}
+
+fn serve_until(
+    options: &Options,
+    identity: &Identity,
+    app: App,
+    stop: &Receiver<()>,
+    ready: impl FnOnce(String, Option<String>),
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WEB_THREADS)
+        .max_blocking_threads(WAITING_THREADS_MAX)
+        .thread_name("web")
+        .enable_all()
+        .build()
+        .context("the web cannot be started")?;
+    let handle: Handle<SocketAddr> = Handle::new();
+    let plain: Handle<SocketAddr> = Handle::new();
+    let https = {
+        let (router, identity, handle, at) = (router::router(app.clone(), true), identity.clone(), handle.clone(), options.listen);
+        runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
+    };
+    let http = options.http.map(|at| {
+        let (router, plain) = (router::router(app.clone(), false), plain.clone());
+        runtime.spawn(async move { serve::http(at, router, plain).await })
+    });
+    let listening = runtime.block_on(handle.listening());
+    let Some(at) = listening else {
+        let failed = runtime.block_on(https);
+        bail!("{} cannot be listened on: {}", options.listen, told(failed));
+    };
+    let plain_at = match http {
+        None => None,
+        Some(http) => match runtime.block_on(plain.listening()) {
+            Some(at) => Some(format!("http://{at}/")),
+            None => bail!("{} cannot be listened on: {}", options.http.map(|at| at.to_string()).unwrap_or_default(), told(runtime.block_on(http))),
+        },
+    };
+    ready(format!("https://{at}/"), plain_at);
+    // A sender that is gone means the same.
+    let _ = stop.recv();
+    handle.graceful_shutdown(Some(GRACE));
+    plain.graceful_shutdown(Some(GRACE));
+    let _ = runtime.block_on(async { tokio::time::timeout(GRACE + GRACE, https).await });
+    runtime.shutdown_timeout(GRACE);
+    Ok(())
+}
+
+fn told(failed: Result<std::io::Result<()>, tokio::task::JoinError>) -> String {
+    match failed {
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(())) => "it ended at once".into(),
+        Err(error) => error.to_string(),
+    }
+}
+

@@ -1,0 +1,1 @@
+//! Services together, over real records and a capture that is made up.
