@@ -17,6 +17,8 @@ pub struct Actor {
     pub user: Option<Id>,
     /// The session's hash, if they came by one.
     pub session: Option<String>,
+    /// Their password was given to them: until they choose one they may do nothing else.
+    pub has_given_password: bool,
     subject: Subject,
     scopes: Option<BTreeSet<Permission>>,
 }
@@ -31,7 +33,7 @@ impl Actor {
             roles: user.roles.clone(),
             is_disabled: user.is_disabled,
         });
-        Self { named, user: Some(user.id), session, subject, scopes: None }
+        Self { named, user: Some(user.id), session, has_given_password: false, subject, scopes: None }
     }
 
     /// A person's API token: at most its scopes.
@@ -64,15 +66,25 @@ impl Actor {
             Permission::RecordingCreate,
             Permission::RecordingControl,
         ];
-        Self { named, user: None, session, subject, scopes: Some(scopes.into()) }
+        Self { named, user: None, session, has_given_password: false, subject, scopes: Some(scopes.into()) }
     }
 
     /// The machine itself, or whoever has its console.
     pub fn service(name: &str) -> Self {
         let named = audit::Actor { kind: "service".into(), id: String::new(), name: name.to_owned() };
-        let person =
-            Person { id: UserId::new(name), groups: BTreeSet::new(), roles: [Role::Owner].into(), is_disabled: false };
-        Self { named, user: None, session: None, subject: Rules::default().subject(person), scopes: None }
+        Self::of(named, [Role::Owner].into())
+    }
+
+    /// Nobody who is known: for the journal of log-ins that were refused. May do nothing.
+    pub(super) fn nobody(kind: &str, name: &str) -> Self {
+        let named = audit::Actor { kind: kind.into(), id: String::new(), name: name.chars().take(254).collect() };
+        Self::of(named, BTreeSet::new())
+    }
+
+    fn of(named: audit::Actor, roles: BTreeSet<Role>) -> Self {
+        let person = Person { id: UserId::new(&*named.name), groups: BTreeSet::new(), roles, is_disabled: false };
+        let subject = Rules::default().subject(person);
+        Self { named, user: None, session: None, has_given_password: false, subject, scopes: None }
     }
 
     /// What rules say of them.
@@ -83,6 +95,15 @@ impl Actor {
     /// Their roles.
     pub fn roles(&self) -> &BTreeSet<Role> {
         &self.subject.person().roles
+    }
+
+    /// Whether it is a person who logged in, and not their token or whoever stands in the room.
+    pub(super) fn is_themself(&self) -> bool {
+        self.user.is_some() && self.session.is_some()
+    }
+
+    pub(super) fn must_change_password(&mut self) {
+        self.has_given_password = true;
     }
 
     pub(super) fn has_in_scope(&self, permission: Permission) -> bool {

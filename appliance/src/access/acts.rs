@@ -8,10 +8,14 @@ pub trait Act {
     const PERMISSION: Option<Permission>;
     /// Its name in the journal.
     const NAME: &'static str;
+    /// It concerns the person who asks: only they themself may, by a session.
+    const IS_OWN: bool;
 }
 
 macro_rules! acts {
-    ($($(#[$doc:meta])* $name:ident, $text:literal, $permission:expr;)+) => {
+    (@is own) => { true };
+    (@is) => { false };
+    ($($(#[$doc:meta])* $name:ident, $text:literal, $permission:expr $(, $own:ident)?;)+) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -20,6 +24,7 @@ macro_rules! acts {
             impl Act for $name {
                 const PERMISSION: Option<Permission> = $permission;
                 const NAME: &'static str = $text;
+                const IS_OWN: bool = acts!(@is $($own)?);
             }
         )+
 
@@ -74,11 +79,11 @@ acts! {
     /// Takes a backup away.
     BackUp, "node.backup", Some(Permission::SystemAdmin);
     /// Changes one's own password.
-    ChangeOwnPassword, "self.password", None;
+    ChangeOwnPassword, "self.password", None, own;
     /// Makes or ends one's own tokens.
-    ChangeOwnTokens, "self.tokens", None;
+    ChangeOwnTokens, "self.tokens", None, own;
     /// Ends one's own sessions.
-    EndOwnSession, "self.session", None;
+    EndOwnSession, "self.session", None, own;
     /// Claims the node.
     Claim, "node.claim", None;
     /// Logs in.

@@ -1,6 +1,6 @@
 //! [`Allowed`]: the proof that someone may, and the journal's entry that waits for the outcome.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::acts::Act;
 use super::{Access, Actor, Ctx};
+use crate::domain::access::Role;
 use crate::store::audit::{Entry, Object, Outcome};
-use crate::store::{Edits, Moment, Store, StoreError};
+use crate::store::{Edits, Id, Moment, Store, StoreError};
 
 /// Entries that may wait for a store that does not take them; older ones give way and are counted.
 pub const BACKLOG_MAX: usize = 1_000;
@@ -53,6 +54,8 @@ impl About {
 pub struct Allowed<A: Act> {
     entry: Option<Entry>,
     by: String,
+    user: Option<Id>,
+    roles: BTreeSet<Role>,
     now: Moment,
     store: Store,
     backlog: Backlog,
@@ -82,12 +85,23 @@ impl<A: Act> Allowed<A> {
             if entry.actor.id.is_empty() { &entry.actor.name } else { &entry.actor.id }
         );
         let (store, backlog) = (access.store.clone(), access.backlog.clone());
-        Self { entry: Some(entry), by, now: ctx.now, store, backlog, act: PhantomData }
+        let (user, roles) = (actor.user, actor.roles().clone());
+        Self { entry: Some(entry), by, user, roles, now: ctx.now, store, backlog, act: PhantomData }
     }
 
     /// Who acts, by name.
     pub fn actor(&self) -> &str {
         self.entry.as_ref().map_or("", |entry| &entry.actor.name)
+    }
+
+    /// Which person acts; none for a PIN or the machine.
+    pub fn user(&self) -> Option<Id> {
+        self.user
+    }
+
+    /// Whether an owner acts.
+    pub(super) fn is_by_owner(&self) -> bool {
+        self.roles.contains(&Role::Owner)
     }
 
     /// When it was allowed.
@@ -105,6 +119,13 @@ impl<A: Act> Allowed<A> {
         if let Some(entry) = &mut self.entry {
             entry.target.id = id.to_string();
             entry.target.name = name.chars().take(200).collect();
+        }
+    }
+
+    /// What was before and what shall be after, as known now.
+    pub(super) fn tells(&mut self, before: Value, after: Value) {
+        if let Some(entry) = &mut self.entry {
+            (entry.before, entry.after) = (before, after);
         }
     }
 

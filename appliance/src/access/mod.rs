@@ -8,11 +8,31 @@
 mod actor;
 pub mod acts;
 mod allowed;
+pub mod claim;
 mod ctx;
+mod desk;
+pub mod login;
+pub mod passwords;
+pub mod pin;
+mod private;
+pub mod recovery;
+pub mod sessions;
+#[cfg(test)]
+mod tests;
+pub mod throttle;
+pub mod tokens;
 
 pub use actor::Actor;
 pub use allowed::{About, Allowed, Backlog};
+pub use claim::{ClaimError, ClaimState, Claimed, NewOwner};
 pub use ctx::Ctx;
+pub use login::LoggedIn;
+pub use sessions::Shown;
+
+use std::sync::Arc;
+
+use desk::Desk;
+use passwords::Cost;
 
 use crate::domain::access::{Answer, Decision, Grant, Pattern, Permission, Rules, Target, Who, decide};
 use crate::store::{Store, StoreError, audit::Outcome};
@@ -28,14 +48,23 @@ pub enum Refused {
     /// Nobody knows who is asking.
     #[error("log in first")]
     Unknown,
+    /// E-mail, password, PIN or code are wrong; which of them is not told.
+    #[error("that is not right: check the e-mail address and the password")]
+    Wrong,
+    /// It concerns the person themself: a token or the room's PIN does not do.
+    #[error("this takes a person who is logged in; a token or the room's PIN does not do")]
+    NotThemself,
+    /// Their password was given to them.
+    #[error("choose a password of your own first")]
+    PasswordIsGiven,
     /// Known, and not allowed.
     #[error("this needs {0}, which you do not have")]
     Forbidden(Permission),
     /// It is not there, or not for them to see.
     #[error("there is no such thing here")]
     NotFound,
-    /// Too many wrong answers.
-    #[error("too many wrong tries: wait {seconds} s and try again")]
+    /// Too many tries, or too many at once.
+    #[error("too many tries: wait {seconds} s and try again")]
     Wait {
         /// How long.
         seconds: u64,
@@ -45,17 +74,60 @@ pub enum Refused {
     Store(#[from] StoreError),
 }
 
-/// Decides, and keeps the journal.
+/// Why something about people, tokens or rules was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// A field will not do.
+    #[error("{why}")]
+    Bad {
+        /// Which.
+        field: &'static str,
+        /// A sentence for who filled it in.
+        why: String,
+    },
+    /// There is none, or it is not theirs.
+    #[error("there is no such thing here")]
+    NotFound,
+    /// Someone else logs in by this address.
+    #[error("somebody else logs in by this e-mail address")]
+    Taken,
+    /// Nobody would be left who may manage people.
+    #[error("after this nobody could manage this recorder: make somebody else an owner first")]
+    NobodyLeft,
+    /// It concerns an owner.
+    #[error("only an owner may make, change or remove an owner")]
+    OwnersOnly,
+    /// See there.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Not kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccessError {
+    fn bad(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Bad { field, why: why.into() }
+    }
+}
+
+/// Decides, and keeps the journal. Cheap to clone; any thread may hold it.
 #[derive(Clone)]
 pub struct Access {
     store: Store,
     backlog: Backlog,
+    desk: Arc<Desk>,
 }
 
 impl Access {
     /// Over the records of this node.
     pub fn new(store: Store) -> Self {
-        Self { store, backlog: Backlog::default() }
+        Self::with_cost(store, Cost::default())
+    }
+
+    /// With another cost of passwords, for tests.
+    pub fn with_cost(store: Store, cost: Cost) -> Self {
+        Self { store, backlog: Backlog::default(), desk: Arc::new(Desk::new(cost)) }
     }
 
     /// The records.
@@ -81,6 +153,9 @@ impl Access {
     /// # Errors
     /// They may not.
     pub fn may(&self, actor: &Actor, permission: Permission, target: &Target) -> Result<(), Refused> {
+        if actor.has_given_password {
+            return Err(Refused::PasswordIsGiven);
+        }
         match self.decide(actor, permission, target).answer() {
             Answer::Go => Ok(()),
             Answer::Forbidden(missing) => Err(Refused::Forbidden(missing)),
@@ -104,6 +179,14 @@ impl Access {
             None => Decision::Allowed(crate::domain::access::Because::NotThere),
         };
         let allowed = Allowed::new(self, ctx, actor, about);
+        if A::IS_OWN && !actor.is_themself() {
+            allowed.end(Outcome::Denied, "not a person's session");
+            return Err(Refused::NotThemself);
+        }
+        if actor.has_given_password && A::NAME != acts::ChangeOwnPassword::NAME {
+            allowed.end(Outcome::Denied, "the password was given to them");
+            return Err(Refused::PasswordIsGiven);
+        }
         match decision.answer() {
             Answer::Go => Ok(allowed),
             Answer::Forbidden(missing) => {
