@@ -1,8 +1,9 @@
 //! Rakkr: a recording appliance for rooms. The map of this crate is `ARCHITECTURE.md` beside it.
 //!
-//! Modules import downward only (domain, sys, audio, capture, then the commands); `tests/tidy.rs` proves it.
+//! Modules import downward only (domain, sys, audio, capture, service, then the commands); `tests/tidy.rs` proves it.
 
 pub mod access;
+pub mod app;
 pub mod audio;
 pub mod capture;
 pub mod cli;
@@ -10,3 +11,4 @@ pub mod domain;
 pub mod service;
 pub mod store;
 pub mod sys;
+pub mod web;

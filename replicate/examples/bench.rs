@@ -59,7 +59,8 @@ fn local_acts_of(writers: u128, who: &str, folder: &Path) {
     });
     let store = store(&folder.join("acts.redb"), schema(1));
     let ours = latencies(writers, |number| {
-        let batch = Batch { drafts: vec![fact(number, number)], moment: moment(), is_urgent: true };
+        let batch =
+            Batch { expected: Vec::new(), drafts: vec![fact(number, number)], moment: moment(), is_urgent: true };
         store.write(batch).wait().unwrap();
     });
     for (name, part, goal) in [("local_act_p50", 0.5, None), ("local_act_p99", 0.99, Some(10.0))] {

@@ -5,8 +5,10 @@
 //! (what the user holds), `feed`. Decides nothing about entries: that is [`crate::core`].
 
 pub mod feed;
+pub mod join;
 pub mod opening;
 pub mod place;
+pub mod putting_back;
 pub mod store;
 mod writer;
 
@@ -134,8 +136,20 @@ impl Tables {
         let mut db = builder.create_with_backend(backend).map_err(fault)?;
         let is_whole = !is_verified || db.check_integrity().map_err(fault)?;
         let tables = Self { db };
-        tables.make_tables()?;
+        // Writing needs room that a full disk does not have, reading needs none.
+        if !tables.has_tables()? {
+            tables.make_tables()?;
+        }
         Ok(Found { tables, is_repaired: repaired.load(Ordering::Relaxed) || !is_whole })
+    }
+
+    /// Whether all tables are there, in this form.
+    fn has_tables(&self) -> Result<bool, Fault> {
+        let tx = self.db.begin_read().map_err(fault)?;
+        let Ok(meta) = tx.open_table(META) else { return Ok(false) };
+        let form = meta.get("form").map_err(fault)?.is_some_and(|row| row.value() == FORM.to_be_bytes());
+        drop(meta);
+        Ok(form && Snapshot::of(&tx).is_ok())
     }
 
     fn make_tables(&self) -> Result<(), Fault> {
@@ -314,6 +328,21 @@ pub(crate) fn read_origin(row: &[u8]) -> Option<Origin> {
     Some(Origin { node: NodeId(*node), inc: u32::from_be_bytes(*inc), nonce })
 }
 
+/// Stored index keys in order, from either end.
+pub(crate) struct IndexRange(redb::Range<'static, &'static [u8], ()>);
+
+impl IndexRange {
+    /// Returns the next key in order.
+    pub fn first(&mut self) -> Result<Option<Vec<u8>>, Unreadable> {
+        self.0.next().transpose().map_err(unreadable).map(|row| row.map(|row| row.0.value().to_vec()))
+    }
+
+    /// Returns the next key from the end.
+    pub fn last(&mut self) -> Result<Option<Vec<u8>>, Unreadable> {
+        self.0.next_back().transpose().map_err(unreadable).map(|row| row.map(|row| row.0.value().to_vec()))
+    }
+}
+
 /// The state at one moment, for reading.
 pub(crate) struct Snapshot {
     meta: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -349,6 +378,17 @@ impl Snapshot {
         let range = self.index.range::<&[u8]>((low, high)).map_err(unreadable)?;
         let rows: Vec<_> = if is_backward { range.rev().take(limit).collect() } else { range.take(limit).collect() };
         rows.into_iter().map(|row| Ok(row.map_err(unreadable)?.0.value().to_vec())).collect()
+    }
+
+    /// Returns the stored index keys of a span, one after the other.
+    pub fn index_range(&self, span: &Span) -> Result<IndexRange, Unreadable> {
+        let (low, high) = (span.low.as_ref().map(Vec::as_slice), span.high.as_ref().map(Vec::as_slice));
+        Ok(IndexRange(self.index.range::<&[u8]>((low, high)).map_err(unreadable)?))
+    }
+
+    /// Whether this stored index key is there.
+    pub fn has_index_key(&self, key: &[u8]) -> Result<bool, Unreadable> {
+        Ok(self.index.get(key).map_err(unreadable)?.is_some())
     }
 
     /// Returns how many refused forks are kept.

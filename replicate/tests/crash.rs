@@ -229,15 +229,49 @@ fn a_failing_disk_is_told_to_those_who_wait_and_nothing_is_promised() {
     let (store, _) = open(&disk);
     disk.fail();
     let first = store.write(batch(&[put("plan", 99, "label", "1")])).wait();
-    disk.mend();
     let second = store.write(batch(&[put("plan", 98, "label", "1")])).wait();
 
     assert!(first.is_err() && second.is_err() && store.status().failed.is_some());
     drop(store);
+    disk.mend();
     let (store, opened) = open(&disk);
     assert!(store.verify().is_ok() && promises.last().is_some());
     assert!(!opened.alarms.iter().any(|alarm| matches!(alarm, Alarm::Damaged { .. })), "{:?}", opened.alarms);
     store.write(batch(&[put("plan", 99, "label", "1")])).wait().unwrap();
+}
+
+#[test]
+fn a_disk_that_is_well_again_is_written_to_without_opening_the_store() {
+    let (disk, _) = day();
+    let (store, opened) = open(&disk);
+    disk.fail();
+    store.write(batch(&[put("plan", 99, "label", "1")])).wait().unwrap_err();
+    disk.mend();
+    let written = store.write(batch(&[put("plan", 98, "label", "1")])).wait().unwrap();
+
+    let status = store.status();
+    assert_eq!((status.failed, status.us), (None, opened.us));
+    assert!(status.healed > 0 && status.alarms.is_empty(), "{:?}", status.alarms);
+    assert_eq!(store.read("plan", id(98)).unwrap().unwrap().live(), [written[0].dot]);
+    store.verify().unwrap();
+}
+
+#[test]
+fn a_full_disk_is_read_from_while_it_is_full_and_written_to_when_it_is_not() {
+    let (disk, _) = day();
+    let (store, _) = open(&disk);
+    disk.fill();
+    let wide = "7".repeat(60_000);
+    let drafts: Vec<_> = (0..40).map(|number| put("fact", number, "facts", &wide)).collect();
+    for _ in 0..3 {
+        store.write(batch(&drafts)).wait().unwrap_err();
+        assert!(store.read("plan", id(1)).unwrap().is_some(), "{:?}", store.status());
+    }
+    disk.mend();
+
+    store.write(batch(&drafts)).wait().unwrap();
+    assert_eq!((store.status().failed, store.status().us.inc), (None, 1));
+    store.verify().unwrap();
 }
 
 /// The same kinds, the plan's changed.

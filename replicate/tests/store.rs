@@ -9,12 +9,13 @@ use house::*;
 use replicate::core::id::{RecordId, Stream};
 use replicate::core::index::Keys;
 use replicate::core::log::Refusal;
+use replicate::core::record::Record;
 use replicate::core::schema::{Form, Kind, Schema};
 use replicate::core::view::View;
-use replicate::core::write::BadAct;
+use replicate::core::write::{BadAct, Expected};
 use replicate::disk::feed::FEED_MAX;
 use replicate::disk::opening::{Alarm, OpenError};
-use replicate::disk::store::{Applied, Scan, Store, WriteError};
+use replicate::disk::store::{Applied, Batch, Scan, Store, WriteError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,29 @@ fn a_log_is_read_with_what_was_replaced_since() {
     assert_eq!(entry.fields.as_ref().unwrap().val.get(), "1");
     assert_eq!(log.iter().map(|entry| entry.at).collect::<Vec<_>>(), [first, second]);
     assert_eq!(store.entry(second.log().at(9)).unwrap(), None);
+}
+
+#[test]
+fn a_batch_made_from_what_is_gone_changes_nothing() {
+    let (_, store) = fresh();
+    let groups = vec!["label".to_string()];
+    let seen = |version| vec![Expected { kind: "plan".into(), id: id(1), groups: groups.clone(), version }];
+    let write = |expected, value: &str| {
+        let drafts = vec![put("plan", 1, "label", value), put("plan", 2, "label", value)];
+        store.write(Batch { expected, ..batch(&drafts) }).wait()
+    };
+    let version = || store.read("plan", id(1)).unwrap().unwrap().version(&["label"]);
+    let nothing = Record::empty(Kind::new("plan", Stream::Cfg).into(), id(1)).version(&[]);
+
+    write(seen(nothing), "1").unwrap();
+    let first = version();
+    store.write(batch(&[put("plan", 1, "timing", "9")])).wait().unwrap();
+    assert_eq!(version(), first, "another group is another matter");
+    write(seen(first), "2").unwrap();
+
+    assert_eq!(write(seen(first), "3"), Err(WriteError::BadAct(BadAct::Stale(id(1)))));
+    assert_eq!(write(seen(nothing), "3"), Err(WriteError::BadAct(BadAct::Stale(id(1)))));
+    assert_eq!(store.read("plan", id(2)).unwrap().unwrap().value("label"), Some("2"));
 }
 
 #[test]

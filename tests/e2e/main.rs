@@ -12,5 +12,6 @@ mod faults;
 mod harness_proof;
 mod meters;
 mod misuse;
+mod node;
 mod privacy;
 mod takes;

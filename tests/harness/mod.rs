@@ -13,6 +13,7 @@ mod clock;
 mod disk;
 mod feed;
 mod hogs;
+mod node;
 mod recorder;
 mod room;
 mod server;
@@ -28,12 +29,14 @@ pub use clock::FakeClock;
 pub use disk::SmallDisk;
 pub use feed::Feed;
 pub use hogs::Hogs;
+pub use node::{EMAIL, Node, PASSWORD};
 pub use recorder::Recorder;
 pub use room::{Plan, Room};
 pub use server::{JackServer, Options, command};
 pub use tags::{distance, source_of, tag};
 pub use take::{Gap, Segment, Take};
 pub use tracer::Run;
+pub use wait::wait;
 pub use wav::{Wav, write_wav};
 
 /// Frames per second of every server a test starts.

@@ -21,3 +21,8 @@ pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Optio
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Asks until there is an answer, within [`LIMIT`].
+pub fn wait<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until(what, LIMIT, probe)
+}

@@ -102,10 +102,6 @@ impl Actor {
         self.user.is_some() && self.session.is_some()
     }
 
-    pub(super) fn must_change_password(&mut self) {
-        self.has_given_password = true;
-    }
-
     pub(super) fn has_in_scope(&self, permission: Permission) -> bool {
         self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&permission))
     }

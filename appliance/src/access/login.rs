@@ -44,7 +44,7 @@ impl Access {
     /// `Wrong`, or `Wait` for the throttle or while too many log in.
     pub fn log_in(&self, ctx: &Ctx, email: &str, password: &str) -> Result<LoggedIn, Refused> {
         let email: String = email.trim().chars().take(EMAIL_CHARS_MAX).collect();
-        let account = login_key(&email);
+        let account = account(&email);
         let tried = self.try_once(ctx, &account)?;
         let user = self.store.user_by_login(&email)?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str()).unwrap_or_default();
@@ -145,6 +145,11 @@ impl Denials {
 pub(super) fn give_password(edits: &mut Edits, user: &User, hash: &str) {
     edits.put_password(user, hash);
     edits.put_setting(&given_password(user), &(user.cred_gen + 1));
+}
+
+/// An account by e-mail, as the throttle knows it: not to be taken for the PIN's or the recovery code's.
+pub(super) fn account(email: &str) -> String {
+    format!("mail {}", login_key(email))
 }
 
 fn given_password(user: &User) -> String {

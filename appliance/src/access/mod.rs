@@ -11,10 +11,14 @@ mod allowed;
 pub mod claim;
 mod ctx;
 mod desk;
+pub mod identity;
 pub mod login;
+pub mod origin;
 pub mod passwords;
+pub mod people;
 pub mod pin;
 mod private;
+pub mod qr;
 pub mod recovery;
 pub mod sessions;
 #[cfg(test)]
@@ -27,6 +31,8 @@ pub use allowed::{About, Allowed, Backlog};
 pub use claim::{ClaimError, ClaimState, Claimed, NewOwner};
 pub use ctx::Ctx;
 pub use login::LoggedIn;
+pub use people::NewUser;
+pub use recovery::Recovered;
 pub use sessions::Shown;
 
 use std::sync::Arc;

@@ -78,9 +78,7 @@ impl Access {
             return Ok(None);
         }
         let mut actor = Actor::person(&user, &self.rules()?, Some(session.hash.clone()));
-        if self.is_password_given(&user)? {
-            actor.must_change_password();
-        }
+        actor.has_given_password = self.is_password_given(&user)?;
         Ok(Some(actor))
     }
 

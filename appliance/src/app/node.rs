@@ -3,29 +3,32 @@
 //! Nothing here is on the recording path: capture is another process. A node that cannot open its records still shows
 //! why and leaves capture alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum_server::Handle;
 
-use crate::access::Access;
-use crate::access::identity::Identity;
+use crate::access::claim::ClaimState;
+use crate::access::identity::{self, Identity};
+use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
 use crate::service::bin::Bin;
 use crate::service::child::{Child, Plan};
 use crate::service::ear::{MeterEar, StatusEar, StoreEar};
 use crate::service::journal::Journal;
+use crate::service::listen::KeptFiles;
 use crate::service::recorder::Recorder;
 use crate::service::render::worker::Renderer;
 use crate::service::watch::Watcher;
 use crate::service::{Failures, Live, Supervisor, moment};
 use crate::store::Store;
 use crate::sys::files::Lock;
-use crate::sys::{clock, notify, rng};
-use crate::web::{App, Wiring, router, serve};
+use crate::sys::{clock, env, notify, rng};
+use crate::web::{App, FILES_BYTES_MAX, Wiring, router, serve};
 
 /// Threads that serve pages and calls.
 const WEB_THREADS: usize = 2;
@@ -48,7 +51,7 @@ pub struct Options {
     /// Whether capture ends with the node: a demo's does.
     pub ends_capture: bool,
     /// Minutes for which a new node may be claimed.
-    pub claim_window: Duration,
+    pub claim_window_minutes: u32,
     /// `/metrics` without a token from loopback.
     pub has_open_metrics: bool,
 }
@@ -81,16 +84,15 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     let lock = Lock::try_take(&data.path().join("node.lock")).context("node.lock cannot be taken")?;
     let Some(_lock) = lock else { bail!("another node runs on {}: stop it first", data.path().display()) };
 
-    let now = moment(clock::now());
-    let addresses: Vec<std::net::IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
-    let (identity, mut alarms) = Identity::open(data.path(), &addresses, now, rng::bytes::<32>()?)?;
-    let (store, opened) = Store::open(&data.path().join("records"), identity.node(), &clock::boot_id(), now, rng::nonce)?;
-    alarms.extend(opened.alarms);
-    for alarm in &alarms {
-        tracing::error!("{alarm}");
-    }
+    let ctx = Ctx::new(moment(clock::now()), rng::bytes::<32>()?, "", "rakkr node");
+    let (named, name_alarm) = identity::node(data.path(), &env::host(), &ctx).context("node.json cannot be kept")?;
+    let addresses: Vec<IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
+    let (key, key_alarm) = identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
+    let (store, opened) = Store::open(&data.path().join("records"), named.id, &clock::boot_id(), ctx.now, rng::nonce)?;
+    let alarms: Vec<String> = name_alarm.into_iter().chain(key_alarm).chain(opened.alarms).collect();
     let access = Access::new(store.clone());
-    access.open_claim(data.path(), now, options.claim_window, rng::bytes::<32>()?)?;
+    access.open_claiming(data.path(), options.claim_window_minutes, &ctx)?;
+    let identity = Arc::new(key);
 
     let child = options.capture.clone().map(|plan| Child::start(&data, plan)).transpose().context("capture cannot be started")?;
     let live = Live::new();
@@ -102,16 +104,21 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         access: access.clone(),
         live,
         workers: supervisor.handle(),
+        name: named.name,
         identity: identity.clone(),
         alarms: alarms.clone(),
         has_open_metrics: options.has_open_metrics,
         started_us,
+        files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
     let served = serve_until(options, &identity, app, stop, |url, plain_url| {
-        let claim_code = access.claim_code(moment(clock::now()));
+        let claim_code = match access.claim_state(moment(clock::now())) {
+            Ok(ClaimState::Open { code, .. }) => Some(code),
+            Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
+        };
         let told = Ready { url, plain_url, words: identity.words(), claim_code, alarms };
         ready(&told, &access);
-        notify::ready("serving");
+        notify::ready();
     });
     supervisor.stop();
     if let Some(child) = child.filter(|_| options.ends_capture) {

@@ -6,12 +6,15 @@
 
 pub mod facts;
 pub mod flac;
+pub mod fmp4;
+pub mod mix;
 pub mod opus;
 pub mod pairs;
 pub mod pcm;
 pub mod resample;
 pub mod speech;
 pub mod wav;
+pub mod waveform;
 
 use std::io;
 

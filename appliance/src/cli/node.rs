@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -76,7 +75,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         http: arguments.http.or(config.http),
         capture: (!arguments.no_capture).then(|| Plan { jack_server, connect, channels: None }),
         ends_capture: false,
-        claim_window: Duration::from_secs(60 * u64::from(minutes)),
+        claim_window_minutes: minutes,
         has_open_metrics: arguments.open_metrics || config.open_metrics.unwrap_or(false),
         data_dir,
     })

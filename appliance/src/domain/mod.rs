@@ -10,6 +10,7 @@ pub mod order;
 pub mod take;
 pub mod time;
 pub mod watch;
+pub mod words;
 
 pub use channel::{ChannelSet, Channels, MAX_CHANNELS};
 pub use id::TakeId;

@@ -9,8 +9,10 @@ pub mod control;
 pub mod ear;
 mod facts;
 mod failures;
+pub mod listen;
 pub mod live;
 pub mod recorder;
+pub mod render;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;

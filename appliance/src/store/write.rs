@@ -60,7 +60,7 @@ impl Store {
         if edits.drafts.is_empty() {
             return Ok(());
         }
-        let batch = Batch { drafts: edits.drafts, moment: moment(now, self.boot), is_urgent: true };
+        let batch = Batch { expected: Vec::new(), drafts: edits.drafts, moment: moment(now, self.boot), is_urgent: true };
         self.records.write(batch).wait()?;
         Ok(())
     }

@@ -48,7 +48,7 @@ impl Metrics {
             let labels = format!("severity=\"{severity}\"");
             all.row("rakkr_incidents_open", "gauge", "Incidents that are open.", &labels, n.count() as f64);
         }
-        for worker in app.workers.statuses() {
+        for worker in app.workers.all() {
             let labels = format!("worker=\"{}\"", worker.name);
             all.row("rakkr_worker_failures", "counter", "Rounds of a worker that failed.", &labels, worker.failures as f64);
         }

@@ -20,13 +20,13 @@ pub mod serve;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::access::identity::Identity;
 use crate::capture::take::DataDir;
+use crate::service::listen::KeptFiles;
 use crate::service::live::Live;
 use crate::service::supervisor::Statuses;
 use crate::store::Store;
@@ -37,6 +37,8 @@ pub use problem::Problem;
 const EXPORTS_MAX: usize = 2;
 /// Meter and state streams at a time, of all viewers.
 pub const STREAMS_MAX: usize = 256;
+/// Bytes of files made for download that are kept.
+pub const FILES_BYTES_MAX: u64 = 8 << 30;
 /// Live listeners and players that are encoded for at a time.
 const LISTENERS_MAX: usize = 8;
 
@@ -56,14 +58,18 @@ pub struct Parts {
     pub live: Live,
     /// The services.
     pub workers: Statuses,
-    /// The node's name, key and certificate.
-    pub identity: Identity,
+    /// The node's name.
+    pub name: String,
+    /// Its key and certificate.
+    pub identity: Arc<Identity>,
     /// What opening the records found.
     pub alarms: Vec<String>,
     /// Whether metrics are given to loopback without a token.
     pub has_open_metrics: bool,
     /// Started, monotonic microseconds.
     pub started_us: u64,
+    /// Files made for download.
+    pub files: KeptFiles,
     limits: Limits,
 }
 
@@ -71,7 +77,6 @@ struct Limits {
     exports: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    requests: AtomicUsize,
 }
 
 /// What [`App::new`] is made of.
@@ -85,13 +90,17 @@ pub struct Wiring {
     #[allow(missing_docs)]
     pub workers: Statuses,
     #[allow(missing_docs)]
-    pub identity: Identity,
+    pub name: String,
+    #[allow(missing_docs)]
+    pub identity: Arc<Identity>,
     #[allow(missing_docs)]
     pub alarms: Vec<String>,
     #[allow(missing_docs)]
     pub has_open_metrics: bool,
     #[allow(missing_docs)]
     pub started_us: u64,
+    #[allow(missing_docs)]
+    pub files: KeptFiles,
 }
 
 impl App {
@@ -102,11 +111,10 @@ impl App {
             exports: semaphore(EXPORTS_MAX),
             listeners: semaphore(LISTENERS_MAX),
             streams: semaphore(STREAMS_MAX),
-            requests: AtomicUsize::new(0),
         };
-        let Wiring { data, access, live, workers, identity, alarms, has_open_metrics, started_us } = wiring;
+        let Wiring { data, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files } = wiring;
         let store = access.store().clone();
-        Self(Arc::new(Parts { data, store, access, live, workers, identity, alarms, has_open_metrics, started_us, limits }))
+        Self(Arc::new(Parts { data, store, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files, limits }))
     }
 }
 

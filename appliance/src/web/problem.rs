@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::access::Refused;
+use crate::access::{AccessError, Refused};
 use crate::service::control::ControlError;
 use crate::store::StoreError;
 
@@ -127,12 +127,30 @@ impl From<Refused> for Problem {
                 Self { missing_permission: Some(permission.name()), ..problem }
             }
             Refused::NotFound => Self::not_found("thing"),
+            Refused::Wrong => {
+                let detail = "What you typed is not right. Recording is not touched.";
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_password", "Not logged in", detail)
+            }
             Refused::Wait { seconds } => {
                 let detail = format!("Too many tries. Wait {seconds} s and try again. Recording is not touched.");
                 let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "wait", "Too many tries", detail);
                 Self { retry_after_seconds: Some(seconds), ..problem }
             }
             Refused::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        let told = error.to_string();
+        match error {
+            AccessError::Bad { field, why } => Self::unprocessable(field, why),
+            AccessError::NotFound => Self::not_found("thing"),
+            AccessError::Taken | AccessError::NobodyLeft => Self::conflict(told),
+            AccessError::OwnersOnly => Self::new(StatusCode::FORBIDDEN, "owners_only", "Not allowed", told),
+            AccessError::Refused(refused) => refused.into(),
+            AccessError::Store(error) => error.into(),
         }
     }
 }
@@ -163,8 +181,8 @@ impl From<ControlError> for Problem {
             }
             ControlError::NotFound => Self::not_found("recording"),
             ControlError::Impossible(_) => Self::conflict(told),
-            ControlError::Invalid { field, why } => Self::unprocessable(field, why),
-            ControlError::Store(error) => error.into(),
+            ControlError::Invalid { field, text } => Self::unprocessable(field, text),
+            ControlError::Failed(why) => Self::internal(&why),
         }
     }
 }

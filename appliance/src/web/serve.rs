@@ -29,8 +29,8 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 /// # Errors
 /// The address cannot be had.
 pub async fn https(at: SocketAddr, identity: &Identity, router: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
-    let (cert, key) = identity.pem();
-    let config = RustlsConfig::from_pem(cert.into_bytes(), key.into_bytes()).await?;
+    let (certificate, key) = (identity.certificate.to_vec(), identity.key.secret_der().to_vec());
+    let config = RustlsConfig::from_der(vec![certificate], key).await?;
     let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_WAIT);
     let server = axum_server::bind(at).acceptor(Bounded::new(acceptor)).handle(handle);
     limited(server).serve(router.into_make_service_with_connect_info::<SocketAddr>()).await

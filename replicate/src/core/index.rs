@@ -6,7 +6,7 @@ use crate::core::id::RecordId;
 use std::ops::Bound;
 
 /// A longer key of the user's is cut here; two records that differ only behind it sort by id.
-pub const KEY_BYTES_MAX: usize = 256;
+pub const KEY_BYTES_MAX: usize = 512;
 
 /// Returns the stored key: the index's name, its end `00`, the user's key with `00` written `00 ff`, its end `00 01`,
 /// the record's 16 bytes.
@@ -170,6 +170,6 @@ mod tests {
     #[test]
     fn a_long_key_is_cut() {
         let id = RecordId::from_u128(1);
-        assert_eq!(encode("by", &[7; 300], id), encode("by", &[7; KEY_BYTES_MAX], id));
+        assert_eq!(encode("by", &[7; 600], id), encode("by", &[7; KEY_BYTES_MAX], id));
     }
 }

@@ -5,7 +5,7 @@
 //! decided by the set of entries alone, never by the order they came in and never by a clock.
 
 use crate::core::entry::{Entry, Fields, LIFE, Op, Quality};
-use crate::core::id::{Dot, RecordId};
+use crate::core::id::{Dot, Hash, RecordId};
 use crate::core::schema::{DeletePolicy, Form, Kind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,10 @@ impl RecordKey {
         Some(Self { kind, id: RecordId(*id) })
     }
 }
+
+/// Names a state of a record, for an edit to say what it was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub [u8; 16]);
 
 /// A record as one node has it.
 #[derive(Debug, Clone)]
@@ -100,6 +104,17 @@ impl Record {
     /// Returns the dots of all live versions, in order.
     pub fn live(&self) -> Vec<Dot> {
         self.versions.keys().copied().collect()
+    }
+
+    /// Names what these groups say now: another number once one of them was written to. No groups means all.
+    pub fn version(&self, groups: &[&str]) -> Version {
+        let is_of = |fields: &Fields| groups.is_empty() || groups.contains(&fields.g.as_str());
+        let dots: Vec<u8> =
+            self.all().filter(|(fields, _)| is_of(fields)).flat_map(|(_, entry)| entry.at.dot.bytes()).collect();
+        let hash = Hash::of_entry(Hash::NOTHING, &dots);
+        let mut version = [0; 16];
+        version.copy_from_slice(&hash.0[..16]);
+        Version(version)
     }
 
     /// Whether there is anything to show: some version, and no deletion that holds.

@@ -8,7 +8,7 @@ use crate::core::entry::{
 };
 use crate::core::id::{Dot, Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::log::append;
-use crate::core::record::{Record, RecordKey};
+use crate::core::record::{Record, RecordKey, Version};
 use crate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use crate::core::view::{Staged, Unreadable, View, load};
 use serde_json::value::RawValue;
@@ -104,6 +104,9 @@ pub enum BadAct {
     /// The entry would be beyond a limit.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// The record is not any more what the batch expects.
+    #[error("{0} was changed meanwhile")]
+    Stale(RecordId),
     /// More than [`BATCH_ACTS_MAX`] acts in one batch.
     #[error("more than {BATCH_ACTS_MAX} acts in one batch")]
     TooMany,
@@ -116,6 +119,35 @@ pub enum BadAct {
     /// The state could not be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+}
+
+/// What a batch was made from: if the record is another by now, nothing of the batch is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The record's kind.
+    pub kind: String,
+    /// Which record; it need not be there.
+    pub id: RecordId,
+    /// The groups that matter; none means all.
+    pub groups: Vec<String>,
+    /// What [`Record::version`] said of them.
+    pub version: Version,
+}
+
+/// Looks whether records are what a batch was made from.
+///
+/// # Errors
+/// [`BadAct::Stale`] names the first that is not.
+pub fn check<V: View>(view: &V, schema: &Schema, expected: &[Expected]) -> Result<(), BadAct> {
+    for expected in expected {
+        let kind = schema.kind(&expected.kind).ok_or_else(|| BadAct::NoKind(expected.kind.clone()))?;
+        let record = load(view, kind, &RecordKey { kind: expected.kind.clone(), id: expected.id })?;
+        let groups: Vec<&str> = expected.groups.iter().map(String::as_str).collect();
+        if record.version(&groups) != expected.version {
+            return Err(BadAct::Stale(expected.id));
+        }
+    }
+    Ok(())
 }
 
 /// Writes a batch at the end of our logs. Returns each entry's place.

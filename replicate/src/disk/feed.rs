@@ -46,6 +46,14 @@ impl Feed {
         self.more.notify_all();
     }
 
+    /// Notes that something may have happened that is not in the row: every follower has missed it.
+    pub fn lose(&self) {
+        let mut row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        row.before += row.changes.len() as u64 + 1;
+        row.changes.clear();
+        self.more.notify_all();
+    }
+
     pub fn close(&self) {
         self.row.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
         self.more.notify_all();

@@ -144,7 +144,10 @@ pub(crate) fn open<P: Place>(
 /// Opens the file and reads what must be readable; `Ok(Err(why))` if it is damaged. redb checks a lot and promises
 /// nothing for bytes that it did not write: a panic on such bytes is damage too.
 fn examine<P: Place>(place: &mut P, schema: &Schema, settings: &Settings) -> Result<Result<Sound, String>, OpenError> {
-    let backend = place.backend()?;
+    let backend = match place.backend() {
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(Err("it is a folder".to_string())),
+        backend => backend?,
+    };
     let (cache_bytes, is_verified) = (settings.cache_bytes, settings.is_verified);
     let examined = catch_unwind(AssertUnwindSafe(|| {
         let found = Tables::open(backend, cache_bytes, is_verified)?;
@@ -216,7 +219,7 @@ pub(crate) fn begin<P: Place, V: View>(
 }
 
 /// The mark: the node, the incarnation and the nonce as text, and a line's end, so that half a mark is none.
-fn write_mark(us: &Origin) -> String {
+pub(super) fn write_mark(us: &Origin) -> String {
     format!("{} {} {}\n", us.node, us.inc, us.nonce)
 }
 

@@ -4,6 +4,7 @@
 //! never waits for the writer. It gives out plain data, never a handle of the database.
 
 use super::feed::News;
+use super::join::{Join, Joined};
 use super::opening::{Alarm, OpenError, Opened, Settings, open};
 use super::place::{FilePlace, Place};
 pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX, REFUSALS_MAX};
@@ -16,8 +17,8 @@ use crate::core::log::Refusal;
 use crate::core::rebuild;
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Schema;
-use crate::core::view::{Unreadable, View, load};
-use crate::core::write::{BadAct, Draft};
+use crate::core::view::{Head, Unreadable, View, load};
+use crate::core::write::{BadAct, Draft, Expected};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -38,7 +39,7 @@ pub enum WriteError {
     /// Another node writes under our name. Nothing is written until [`Store::renew`] says that this one goes on.
     #[error("{0}")]
     Quarantined(String),
-    /// The disk failed. What was asked may or may not be kept; nothing more is until the store is opened again.
+    /// The disk failed. What was asked may or may not be kept. The next write opens the file again.
     #[error("not known to be kept: {0}")]
     Failed(String),
     /// The state could not be read; as [`WriteError::Failed`].
@@ -61,6 +62,8 @@ impl From<BadAct> for WriteError {
 /// What someone wants done, whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Batch {
+    /// What it was made from: [`BadAct::Stale`] if that is gone.
+    pub expected: Vec<Expected>,
     /// The acts, in order: a later one sees what an earlier one did.
     pub drafts: Vec<Draft>,
     /// When it is.
@@ -87,8 +90,12 @@ pub struct Applied {
 pub struct Status {
     /// Under which name it writes.
     pub us: Origin,
-    /// Why nothing is written any more.
+    /// Why nothing is written, until the file can be opened again.
     pub failed: Option<String>,
+    /// How often the file was opened again after a failure.
+    pub healed: u64,
+    /// What a person should know of how it was found then.
+    pub alarms: Vec<Alarm>,
     /// Why nothing of our own is written until [`Store::renew`].
     pub quarantined: Option<String>,
     /// Refused forks: those kept as evidence when it was opened ([`super::FORKS_MAX`] at most), and each one since.
@@ -180,9 +187,18 @@ impl Store {
             _ => None,
         });
         let forks = tables.snapshot().and_then(|snapshot| snapshot.forks_len()).map_err(super::Fault::from)?;
-        let status = Status { us: opened.us, failed: None, quarantined, forks, commits: 0, entries: 0 };
+        let status = Status {
+            us: opened.us,
+            failed: None,
+            healed: 0,
+            alarms: Vec::new(),
+            quarantined,
+            forks,
+            commits: 0,
+            entries: 0,
+        };
         let shared = Arc::new(Shared::new(tables, schema, status));
-        let writer = Writer { shared: shared.clone(), place, nonces: settings.nonces, us: opened.us };
+        let writer = Writer { shared: shared.clone(), place, settings, us: opened.us };
         let thread = std::thread::Builder::new().name("replicate-writer".to_string()).spawn(move || writer.run());
         let writer = Some(thread.map_err(|error| OpenError::Io(error.to_string()))?);
         Ok((Self { shared, writer }, opened))
@@ -197,8 +213,8 @@ impl Store {
 
     /// Writes a batch of our own and calls `done` on the writer's thread, which must not be held up.
     pub fn write_then(&self, batch: Batch, done: Done<Vec<Position>>) {
-        let Batch { drafts, moment, is_urgent } = batch;
-        self.shared.push(Job::Write { drafts, moment, done }, is_urgent);
+        let Batch { expected, drafts, moment, is_urgent } = batch;
+        self.shared.push(Job::Write { expected, drafts, moment, done }, is_urgent);
     }
 
     /// Lets others' entries join their logs, in the order given. `moment` dates what this node writes if it finds that
@@ -229,7 +245,7 @@ impl Store {
     pub fn read(&self, kind: &str, id: RecordId) -> Result<Option<Record>, Unreadable> {
         let Some(kind) = self.shared.schema.kind(kind) else { return Ok(None) };
         let key = RecordKey { kind: kind.name.clone(), id };
-        let record = load(&self.shared.tables.snapshot()?, kind, &key)?;
+        let record = self.shared.read(|snapshot| load(snapshot, kind, &key))?;
         Ok((!record.live().is_empty()).then_some(record))
     }
 
@@ -239,7 +255,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable`].
     pub fn entry(&self, at: Position) -> Result<Option<Entry>, Unreadable> {
-        self.shared.tables.snapshot()?.entry(at)?.map(|raw| parsed(&raw)).transpose()
+        self.shared.read(|snapshot| snapshot.entry(at))?.map(|raw| parsed(&raw)).transpose()
     }
 
     /// Returns at most `limit` (and [`SCAN_MAX`]) entries of a log from a sequence number on, in order: how a journal is
@@ -248,7 +264,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable`].
     pub fn entries(&self, log: LogId, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Unreadable> {
-        let raws = self.shared.tables.snapshot()?.entries(log, from_seq, limit.min(SCAN_MAX))?;
+        let raws = self.shared.read(|snapshot| snapshot.entries(log, from_seq, limit.min(SCAN_MAX)))?;
         raws.iter().map(|raw| parsed(raw)).collect()
     }
 
@@ -263,14 +279,54 @@ impl Store {
         if span.is_empty() {
             return Ok(Vec::new());
         }
-        let snapshot = self.shared.tables.snapshot()?;
-        let keys = snapshot.index_keys(&span, scan.is_backward, scan.limit.min(SCAN_MAX))?;
-        let hit = |stored: Vec<u8>| {
-            let (key, id) = index::decode(&stored).ok_or_else(|| super::wrong("index-1"))?;
-            let record = load(&snapshot, kind, &RecordKey { kind: kind.name.clone(), id })?;
-            Ok(Hit { key, record })
-        };
-        keys.into_iter().map(hit).collect()
+        self.shared.read(|snapshot| {
+            let keys = snapshot.index_keys(&span, scan.is_backward, scan.limit.min(SCAN_MAX))?;
+            let hit = |stored: Vec<u8>| {
+                let (key, id) = index::decode(&stored).ok_or_else(|| super::wrong("index-1"))?;
+                let record = load(snapshot, kind, &RecordKey { kind: kind.name.clone(), id })?;
+                Ok(Hit { key, record })
+            };
+            keys.into_iter().map(hit).collect()
+        })
+    }
+
+    /// Returns the records of these ids, in their order, as of one moment; nothing for those that are not there.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read_all(&self, kind: &str, ids: &[RecordId]) -> Result<Vec<Option<Record>>, Unreadable> {
+        let Some(kind) = self.shared.schema.kind(kind) else { return Ok(vec![None; ids.len()]) };
+        self.shared.read(|snapshot| {
+            let read = |id: &RecordId| {
+                let record = load(snapshot, kind, &RecordKey { kind: kind.name.clone(), id: *id })?;
+                Ok((!record.live().is_empty()).then_some(record))
+            };
+            ids.iter().map(read).collect()
+        })
+    }
+
+    /// Returns which records are found under all that is asked for, the last first.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn join(&self, join: &Join) -> Result<Joined, Unreadable> {
+        self.shared.read(|snapshot| super::join::run(snapshot, join))
+    }
+
+    /// Returns what stands before the tails in an index of words, and how many keys each has; at most `limit`.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn words(&self, index: &str, limit: usize) -> Result<Vec<(Vec<u8>, u64)>, Unreadable> {
+        self.shared.read(|snapshot| super::join::words(snapshot, index, limit))
+    }
+
+    /// Returns where every log ends, as of one moment: what a backup takes along.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn heads(&self) -> Result<Vec<(LogId, Head)>, Unreadable> {
+        self.shared.read(|snapshot| snapshot.heads())
     }
 
     /// Returns at most `limit` changes since number `since` (0: since opening), waiting for the first until `timeout`.
@@ -283,7 +339,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable`].
     pub fn vector(&self, stream: Stream) -> Result<Vector, Unreadable> {
-        exchange::vector(&self.shared.tables.snapshot()?, stream)
+        self.shared.read(|snapshot| exchange::vector(snapshot, stream))
     }
 
     /// Returns what a peer with this vector lacks of a stream.
@@ -291,7 +347,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable`].
     pub fn export(&self, stream: Stream, theirs: &Vector) -> Result<Export, Unreadable> {
-        exchange::export(&self.shared.tables.snapshot()?, stream, theirs)
+        self.shared.read(|snapshot| exchange::export(snapshot, stream, theirs))
     }
 
     /// Returns a digest of all records: equal on nodes with equal vectors and schemas. Reads every record.
@@ -299,7 +355,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable`].
     pub fn state_hash(&self) -> Result<Hash, Unreadable> {
-        rebuild::state_hash(&self.shared.tables.snapshot()?, &self.shared.schema)
+        self.shared.read(|snapshot| rebuild::state_hash(snapshot, &self.shared.schema))
     }
 
     /// Checks every log from its first entry to its end; returns how many entries. Reads everything.
@@ -307,7 +363,7 @@ impl Store {
     /// # Errors
     /// [`Unreadable::Damaged`] names the first place that is wrong.
     pub fn verify(&self) -> Result<u64, Unreadable> {
-        rebuild::verify(&self.shared.tables.snapshot()?)
+        self.shared.read(|snapshot| rebuild::verify(snapshot))
     }
 
     /// Returns how the store is doing.

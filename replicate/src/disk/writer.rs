@@ -5,7 +5,7 @@
 //! is for company, bounded by [`GATHER_MS`], and urgent jobs do not wait.
 
 use super::feed::Feed;
-use super::opening::{Nonces, begin};
+use super::opening::{OpenError, Settings, begin, open};
 use super::place::Place;
 use super::store::{Applied, Status, WriteError};
 use super::{FORKS_MAX, Facts, Snapshot, Tables};
@@ -14,10 +14,10 @@ use crate::core::id::{Hash, Origin, Position};
 use crate::core::log::{Accepted, Refusal, accept};
 use crate::core::schema::Schema;
 use crate::core::view::{Staged, Unreadable};
-use crate::core::write::{Draft, write};
+use crate::core::write::{Draft, Expected, check, write};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// How long a job that is not urgent may wait for company: far below what a person notices, and long enough to make
@@ -36,7 +36,7 @@ pub const REFUSALS_MAX: usize = 64;
 pub type Done<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 
 pub(crate) enum Job {
-    Write { drafts: Vec<Draft>, moment: Moment, done: Done<Vec<Position>> },
+    Write { expected: Vec<Expected>, drafts: Vec<Draft>, moment: Moment, done: Done<Vec<Position>> },
     Apply { entries: Vec<Arc<[u8]>>, moment: Moment, done: Done<Applied> },
     Renew { moment: Moment, done: Done<Origin> },
 }
@@ -47,6 +47,12 @@ impl Job {
             Job::Write { drafts, .. } => drafts.len(),
             Job::Apply { entries, .. } => entries.len(),
             Job::Renew { .. } => 4,
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        match self {
+            Job::Write { moment, .. } | Job::Apply { moment, .. } | Job::Renew { moment, .. } => *moment,
         }
     }
 
@@ -61,7 +67,8 @@ impl Job {
 
 /// What the writer and the store's other threads share.
 pub(crate) struct Shared {
-    pub tables: Tables,
+    /// None only while the file cannot be opened again after a failure.
+    tables: RwLock<Option<Tables>>,
     pub schema: Schema,
     pub feed: Feed,
     queue: Mutex<Queue>,
@@ -80,7 +87,22 @@ struct Queue {
 impl Shared {
     pub fn new(tables: Tables, schema: Schema, status: Status) -> Self {
         let (queue, wake) = (Mutex::new(Queue::default()), Condvar::new());
+        let tables = RwLock::new(Some(tables));
         Self { tables, schema, feed: Feed::default(), queue, wake, status: Mutex::new(status) }
+    }
+
+    fn tables(&self) -> RwLockReadGuard<'_, Option<Tables>> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the state as it is now. redb on damaged bytes may panic; to the reader that is damage.
+    pub fn read<T>(&self, reading: impl FnOnce(&Snapshot) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
+        let tables = self.tables();
+        let Some(tables) = tables.as_ref() else {
+            return Err(Unreadable::Io("the file could not be opened again after a failure".to_string()));
+        };
+        let read = catch_unwind(AssertUnwindSafe(|| reading(&tables.snapshot()?)));
+        read.unwrap_or_else(|_| Err(Unreadable::Damaged("the database gave up on its bytes".to_string())))
     }
 
     pub fn status(&self) -> MutexGuard<'_, Status> {
@@ -143,7 +165,7 @@ impl Shared {
 pub(crate) struct Writer<P> {
     pub shared: Arc<Shared>,
     pub place: P,
-    pub nonces: Nonces,
+    pub settings: Settings,
     pub us: Origin,
 }
 
@@ -164,6 +186,10 @@ impl<P: Place> Writer<P> {
     pub fn run(mut self) {
         let shared = self.shared.clone();
         while let Some(group) = shared.next_group() {
+            if let Some(job) = group.first() {
+                self.settings.moment = job.moment();
+            }
+            self.heal();
             let failed = shared.status().failed.clone();
             if let Some(why) = failed {
                 group.into_iter().for_each(|job| job.refuse(WriteError::Failed(why.clone())));
@@ -175,6 +201,8 @@ impl<P: Place> Writer<P> {
             let result = kept.unwrap_or_else(|_| Err("the writer gave up".to_string()));
             if let Err(why) = &result {
                 shared.status().failed = Some(why.clone());
+                // At once, for those who read: redb gives nothing more out of a file that failed.
+                self.heal();
             }
             for telling in tellings {
                 telling(result.clone().map_err(WriteError::Failed));
@@ -182,10 +210,39 @@ impl<P: Place> Writer<P> {
         }
     }
 
+    /// Opens the file again after a failure. What was not known to be kept is then kept or not, and followers read anew.
+    /// If it does not open, the next group tries again.
+    fn heal(&mut self) {
+        let shared = self.shared.clone();
+        if shared.status().failed.is_none() {
+            return;
+        }
+        let mut slot = shared.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one holds the lock on the file.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(slot.take()))));
+        let opened = catch_unwind(AssertUnwindSafe(|| open(&mut self.place, &shared.schema, &mut self.settings)));
+        let opened = opened.unwrap_or_else(|_| Err(OpenError::Io("the database gave up on its bytes".to_string())));
+        let mut status = shared.status();
+        match opened {
+            Ok((tables, opened)) => {
+                *slot = Some(tables);
+                self.us = opened.us;
+                status.us = opened.us;
+                status.failed = None;
+                status.healed += 1;
+                status.alarms.extend(opened.alarms);
+                shared.feed.lose();
+            }
+            Err(error) => status.failed = Some(error.to_string()),
+        }
+    }
+
     /// Stages every job of a group and keeps them in one durable step.
     fn keep(&mut self, group: Vec<Job>, tellings: &mut Vec<Telling>) -> Result<(), String> {
         let shared = self.shared.clone();
-        let snapshot = shared.tables.snapshot().map_err(|error| error.to_string())?;
+        let tables = shared.tables();
+        let tables = tables.as_ref().ok_or("the file is not open")?;
+        let snapshot = tables.snapshot().map_err(|error| error.to_string())?;
         let mut staged = Staged::new(&snapshot).map_err(|error| error.to_string())?;
         let mut beside = Beside::default();
         let mut damage = None;
@@ -202,11 +259,11 @@ impl<P: Place> Writer<P> {
         let feed = std::mem::take(&mut changes.feed);
         let has_changes = !feed.is_empty() || !beside.facts.is_empty();
         if has_changes {
-            shared.tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
+            tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
         }
         let has_room = shared.status().forks < FORKS_MAX;
         if has_room && !beside.forks.is_empty() {
-            shared.tables.keep_forks(&beside.forks).map_err(|fault| format!("{fault:?}"))?;
+            tables.keep_forks(&beside.forks).map_err(|fault| format!("{fault:?}"))?;
         }
         self.note(beside, feed.len() as u64, has_changes);
         shared.feed.publish(feed);
@@ -237,10 +294,10 @@ impl<P: Place> Writer<P> {
     ) -> (Telling, Option<Unreadable>) {
         let us = beside.us.unwrap_or(self.us);
         match job {
-            Job::Write { drafts, moment, done } => {
+            Job::Write { expected, drafts, moment, done } => {
                 let result = match self.quarantine(beside) {
                     Some(why) => Err(WriteError::Quarantined(why)),
-                    None => self.stage_ours(&drafts, us, moment, staged),
+                    None => self.stage_ours((&expected, &drafts), us, moment, staged),
                 };
                 telling(result, done)
             }
@@ -259,11 +316,12 @@ impl<P: Place> Writer<P> {
 
     fn stage_ours(
         &self,
-        drafts: &[Draft],
+        (expected, drafts): (&[Expected], &[Draft]),
         us: Origin,
         moment: Moment,
         staged: &mut Staged<'_, Snapshot>,
     ) -> Result<Vec<Position>, WriteError> {
+        check(&*staged, &self.shared.schema, expected)?;
         let mut batch = Staged::new(&*staged)?;
         let written = write(&mut batch, &self.shared.schema, us, moment, drafts)?;
         let changes = batch.changes;
@@ -316,7 +374,7 @@ impl<P: Place> Writer<P> {
         staged: &mut Staged<'_, Snapshot>,
         beside: &mut Beside,
     ) -> Result<Origin, WriteError> {
-        let us = Origin { inc, nonce: (self.nonces)(), ..self.us };
+        let us = Origin { inc, nonce: (self.settings.nonces)(), ..self.us };
         let mut batch = Staged::new(&*staged)?;
         let facts = begin(&mut self.place, &mut batch, &self.shared.schema, us, moment);
         let facts = facts.map_err(|error| WriteError::Failed(error.to_string()))?;

@@ -28,6 +28,7 @@ struct State {
     aside: Vec<Vec<u8>>,
     events: Vec<Event>,
     fails_from: Option<usize>,
+    full_at: Option<usize>,
 }
 
 /// What becomes of the writes that were not synced.
@@ -72,7 +73,14 @@ impl Disk {
         state.fails_from = Some(state.events.len());
     }
 
+    /// No byte beyond the present ones finds room from now on.
+    pub fn fill(&self) {
+        let mut state = self.state();
+        state.full_at = Some(state.file.len());
+    }
+
     pub fn mend(&self) {
+        self.state().full_at = None;
         self.state().fails_from = None;
     }
 
@@ -118,6 +126,14 @@ impl Disk {
         let mut state = self.state();
         if state.fails_from.is_some_and(|from| state.events.len() >= from) {
             return Err(io::Error::other("the disk fails"));
+        }
+        let end = match &event {
+            Event::Write { offset, data } => offset + data.len(),
+            Event::SetLen(len) => *len,
+            Event::Sync | Event::Mark(_) => 0,
+        };
+        if state.full_at.is_some_and(|full| end > full) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         done(&mut state.file, &event, 0..usize::MAX);
         state.events.push(event);
@@ -213,5 +229,5 @@ pub fn open_with(disk: &Disk, schema: Schema) -> Result<(Store, Opened), OpenErr
 }
 
 pub fn batch(drafts: &[Draft]) -> Batch {
-    Batch { drafts: drafts.to_vec(), moment: moment(0), is_urgent: true }
+    Batch { expected: Vec::new(), drafts: drafts.to_vec(), moment: moment(0), is_urgent: true }
 }

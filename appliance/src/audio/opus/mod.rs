@@ -1,23 +1,23 @@
 //! Ogg Opus files: small, for listening and for upload, and the hardest to break with a power cut.
 //!
-//! Lives here: planar `f32` to a 48 kHz-family rate, and the order of things; `pages` has packets, granule positions and
-//! Ogg pages. The codec is libopus by the `opus` crate. Does not live here: decoding, chapters (Ogg tags stand in front of the audio and cannot be patched later). Memory is constant.
+//! Lives here: the order of things in a file; `packets` codes, `pages` has granule positions and Ogg pages. The codec is
+//! libopus by the `opus` crate. Does not live here: decoding, chapters (Ogg tags stand in front of the audio and cannot be
+//! patched later). Memory is constant.
 
+mod packets;
 mod pages;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
 
+pub use self::packets::{PACKET_SAMPLES, PacketEncoder};
 use self::pages::Pages;
-use super::flac::frames_of;
 use super::{AudioError, Encoder, FileInfo, Loudness, Marker};
-use crate::audio::resample::{RATE as OPUS_RATE, Resampler};
+use crate::audio::resample::RATE as OPUS_RATE;
 
-/// Channel counts are one byte in OpusHead, and 255 means "no stream" in its mapping.
-const CHANNELS_MAX: usize = 255;
-/// Frames that pass through at a time, so that a huge block needs no huge copy.
-const STEP_FRAMES: usize = 4096;
+/// 0.96 s, and 20 ms more for the packet held back: a power cut costs less than a second.
+const FILE_PACKETS_PER_PAGE: u64 = 48;
 
 /// How an Opus file is to be coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,22 @@ impl Default for OpusSpec {
     }
 }
 
+impl OpusSpec {
+    /// For a listener who waits: half of libopus' effort, at rates where nobody hears the difference.
+    pub const LIVE: Self = Self { bitrate_bps: None, complexity: 5 };
+
+    /// Bits per second of all `channels`.
+    pub fn bitrate(&self, channels: usize) -> u32 {
+        let channels = channels as u32;
+        let default = match channels {
+            1 => 40_000,
+            2 => 64_000,
+            _ => 32_000 * channels,
+        };
+        self.bitrate_bps.unwrap_or(default).clamp(6_000 * channels, 256_000 * channels)
+    }
+}
+
 /// Writes an Ogg Opus file (RFC 7845) progressively: 20 ms packets, constrained VBR, a page at least each second.
 ///
 /// One and two channels are coupled as players expect (mapping family 0); three and more are discrete channels
@@ -44,14 +60,8 @@ impl Default for OpusSpec {
 ///
 /// Markers and loudness given to `finish` are not written: the tags precede the audio. Keep them in the take.
 pub struct OpusWriter<W: Write> {
+    encoder: PacketEncoder,
     pages: Pages<W>,
-    resampler: Option<Resampler>,
-    channels: usize,
-    rate: u32,
-    /// Frames taken, at `rate`.
-    frames: u64,
-    /// Interleaved.
-    step: Vec<f32>,
     state: State,
 }
 
@@ -68,23 +78,22 @@ impl<W: Write> OpusWriter<W> {
     ///
     /// Errors: `Unsupported` for no channels or more than 255 and for rates outside 8 to 384 kHz; `Io`.
     pub fn open(file: W, spec: OpusSpec, info: &FileInfo) -> Result<Self, AudioError> {
-        let channels = info.channels.len();
-        if channels == 0 || channels > CHANNELS_MAX {
-            return Err(AudioError::Unsupported(format!(
-                "Opus holds 1 to {CHANNELS_MAX} channels, not {channels}: split the channels over files"
-            )));
-        }
-        let resampler = match info.rate {
-            8_000 | 12_000 | 16_000 | 24_000 | OPUS_RATE => None,
-            8_001..=384_000 => Some(Resampler::new(info.rate, channels)?),
-            rate => {
-                return Err(AudioError::Unsupported(format!("Opus from {rate} Hz: choose a rate of 8 to 384 kHz")));
-            }
-        };
-        let coder_rate = if resampler.is_some() { OPUS_RATE } else { info.rate };
-        let pages = Pages::open(file, spec, info, coder_rate)?;
-        let step = Vec::with_capacity(STEP_FRAMES * channels);
-        Ok(Self { pages, resampler, channels, rate: info.rate, frames: 0, step, state: State::Open })
+        Self::open_paged(file, spec, info, FILE_PACKETS_PER_PAGE)
+    }
+
+    /// The same with a page every `packets_per_page` packets, for listeners who wait for the next.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_paged(file: W, spec: OpusSpec, info: &FileInfo, packets_per_page: u64) -> Result<Self, AudioError> {
+        let encoder = PacketEncoder::new(info.rate, info.channels.len(), spec)?;
+        let pages = Pages::open(file, &encoder, info, packets_per_page.max(1))?;
+        Ok(Self { encoder, pages, state: State::Open })
+    }
+
+    /// The underlying file: whole pages only.
+    pub fn file_mut(&mut self) -> &mut W {
+        self.pages.file_mut()
     }
 
     /// Returns the underlying file, as it is: call `finish` before.
@@ -99,59 +108,23 @@ impl<W: Write> OpusWriter<W> {
             State::Finished => Err(AudioError::Format("this Opus file is finished".to_owned())),
         }
     }
-
-    fn write_steps(&mut self, planar: &[&[f32]], frames: usize) -> Result<(), AudioError> {
-        for from in (0..frames).step_by(STEP_FRAMES) {
-            let count = STEP_FRAMES.min(frames - from);
-            self.step.resize(count * self.channels, 0.0);
-            for (index, channel) in planar.iter().enumerate() {
-                let places = self.step[index..].iter_mut().step_by(self.channels);
-                for (place, sample) in places.zip(&channel[from..from + count]) {
-                    *place = sanitise(*sample);
-                }
-            }
-            self.frames += count as u64;
-            match &mut self.resampler {
-                Some(resampler) => resampler.push(&self.step, |audio| self.pages.push(audio))?,
-                None => self.pages.push(&self.step)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), AudioError> {
-        let length = length_at_48k(self.frames, self.rate);
-        if let Some(resampler) = &mut self.resampler {
-            resampler.finish(length, |audio| self.pages.push(audio))?;
-        }
-        self.pages.finish(length)
-    }
 }
 
 impl<W: Write> Encoder for OpusWriter<W> {
     fn write(&mut self, planar: &[&[f32]]) -> Result<(), AudioError> {
         self.check_open()?;
-        let frames = frames_of(planar, self.channels)?;
-        self.write_steps(planar, frames).inspect_err(|_| self.state = State::Broken)
+        self.encoder.check(planar)?;
+        let pages = &mut self.pages;
+        self.encoder.push(planar, &mut |packet| pages.push(packet)).inspect_err(|_| self.state = State::Broken)
     }
 
     fn finish(&mut self, _markers: &[Marker], _loudness: &Loudness) -> Result<(), AudioError> {
         self.check_open()?;
         self.state = State::Broken;
-        self.close()?;
+        let pages = &mut self.pages;
+        let end = self.encoder.finish(&mut |packet| pages.push(packet))?;
+        self.pages.finish(end)?;
         self.state = State::Finished;
         Ok(())
     }
-}
-
-/// Returns the length of `frames` at `rate` in samples at 48 kHz, rounded to the nearest.
-fn length_at_48k(frames: u64, rate: u32) -> u64 {
-    let rate = u128::from(rate.max(1));
-    let length = (u128::from(frames) * u128::from(OPUS_RATE) + rate / 2) / rate;
-    u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-/// One infinite sample would poison the resampler's and the coder's memory for good.
-fn sanitise(sample: f32) -> f32 {
-    if sample.is_nan() { 0.0 } else { sample.clamp(-1.0, 1.0) }
 }

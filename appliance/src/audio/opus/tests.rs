@@ -4,6 +4,7 @@ use ::ogg::PacketReader;
 use ::opus::MSDecoder;
 use proptest::prelude::*;
 
+use super::packets::length_at_48k;
 use super::*;
 
 fn info(rate: u32, channels: usize) -> FileInfo {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender};
 
 use super::Unfinished;
+use super::listeners::Listening;
 use super::taking::Edge;
 use crate::capture::ring::Drain;
 use crate::capture::status::Status;
 use crate::domain::take::TakeChannel;
-use crate::domain::{OrderSet, TakeId};
+use crate::domain::{Channels, OrderSet, TakeId};
 
 /// An answer: a sentence when it cannot be.
 pub type Answer<T> = Sender<Result<T, String>>;
@@ -33,6 +34,8 @@ pub enum Message {
     Status(Sender<Status>),
     /// Wants meter frames, as JSON lines. A subscriber that does not keep up misses frames.
     Meters(SyncSender<Arc<str>>),
+    /// Wants the audio of these channels. A listener that does not keep up misses blocks.
+    Listen { channels: Channels, answer: Answer<Listening> },
     /// Ends the thread.
     Quit,
 }

@@ -4,6 +4,7 @@
 //! is tested with synthetic blocks. All positions are stream frames: JACK's counter unwrapped, continued over restarts of
 //! the server, counted from [`STREAM_BEGINS`].
 
+pub mod listeners;
 pub mod messages;
 pub mod meters;
 mod starting;
@@ -231,10 +232,11 @@ impl Engine {
         }
     }
 
-    /// A run of periods came out of the ring. `jack_minus_mono_us` makes JACK's microseconds monotonic ones.
-    pub fn batch(&mut self, batch: Batch, jack_minus_mono_us: i64, now: Now) {
+    /// A run of periods came out of the ring. `jack_minus_mono_us` makes JACK's microseconds monotonic ones. Returns the
+    /// block as it stands in the stream, if it does.
+    pub fn batch(&mut self, batch: Batch, jack_minus_mono_us: i64, now: Now) -> Option<Arc<Block>> {
         // Frames of a server at another rate belong to no take.
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_connected) else { return };
+        let stream = self.stream.as_mut().filter(|stream| stream.is_connected)?;
         let Batch { head, mut block } = batch;
         let us = head.usecs.saturating_add_signed(-jack_minus_mono_us);
         let first = stream.place(&head, us);
@@ -265,7 +267,9 @@ impl Engine {
         } else {
             stream.placement.observe(first, us);
         }
-        self.take_in(Arc::new(block));
+        let block = Arc::new(block);
+        self.take_in(block.clone());
+        Some(block)
     }
 
     /// Gives a block, placed in the stream, to everyone.
@@ -312,6 +316,11 @@ impl Engine {
     /// Whether a block beyond the present one is held back by the disk; in freewheel the engine waits then.
     pub fn is_behind(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| self.tape.frames_behind(stream.next) > 2 * u64::from(stream.rate))
+    }
+
+    /// Rate and channels of what is connected, or was last.
+    pub fn source(&self) -> Option<(u32, &[TakeChannel])> {
+        self.stream.as_ref().map(|stream| (stream.rate, &stream.channels[..]))
     }
 
     /// Whether the server runs as fast as it can.

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
 use super::Engine;
+use super::listeners::Listeners;
 use super::messages::Message;
 use super::meters::{MeterFrame, MeterStatus, PlacedHop};
 use crate::capture::block::BlockPool;
@@ -33,6 +34,7 @@ pub struct EngineThread {
     drain: Option<(Drain, i64)>,
     pool: BlockPool,
     subscribers: Vec<SyncSender<Arc<str>>>,
+    listeners: Listeners,
     shown: u64,
     shown_us: u64,
     ring_fill_max: f32,
@@ -50,6 +52,7 @@ impl EngineThread {
             drain: None,
             pool: BlockPool::default(),
             subscribers: Vec::new(),
+            listeners: Listeners::default(),
             shown: 0,
             shown_us: 0,
             ring_fill_max: 0.0,
@@ -100,7 +103,10 @@ impl EngineThread {
                 return;
             }
             let Some(batch) = drain.next(&mut self.pool) else { return };
-            self.engine.batch(batch, *offset, clock::now());
+            let block = self.engine.batch(batch, *offset, clock::now());
+            if let Some((block, (rate, channels))) = block.zip(self.engine.source()) {
+                self.listeners.give((rate, channels.len()), &block);
+            }
         }
     }
 
@@ -135,6 +141,13 @@ impl EngineThread {
                 if self.subscribers.len() < SUBSCRIBERS_MAX {
                     self.subscribers.push(subscriber);
                 }
+            }
+            Message::Listen { channels, answer } => {
+                let listening = match self.engine.source() {
+                    Some((rate, all)) => self.listeners.add(rate, all, &channels),
+                    None => Err("there is no audio yet: the audio server has not been there".into()),
+                };
+                let _ = answer.send(listening);
             }
             Message::Quit => {}
         }

@@ -1,8 +1,10 @@
 //! `capture.sock`: newline-delimited JSON on a Unix socket. Orders go in, state and meters come out.
 //!
 //! A request is one line, `{"op": "…", …}`; so is its answer, `{"ok": true, …}` or `{"ok": false, "error": "a sentence"}`.
-//! After `{"op": "meters"}` the answers are meter frames until the client goes.
+//! After `{"op": "meters"}` the answers are meter frames until the client goes; after `{"op": "listen", "channels": …}`
+//! and its answer `{"ok": true, "rate": …, "channels": [1, 2]}` they are binary: see [`audio`].
 
+pub mod audio;
 pub mod client;
 pub mod server;
 
@@ -40,6 +42,11 @@ pub enum Request {
     Resume { id: TakeId },
     /// Meter frames from now on.
     Meters,
+    /// Audio from now on, as it arrives.
+    Listen {
+        #[serde(default)]
+        channels: Channels,
+    },
 }
 
 /// A recording to begin.

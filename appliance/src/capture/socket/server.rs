@@ -5,17 +5,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{LINE_BYTES_MAX, Request, Start, short_name};
+use super::{LINE_BYTES_MAX, Request, Start, audio, short_name};
 use crate::capture::engine::messages::{EdgeKind, Message};
 use crate::capture::orders::Keeper;
 use crate::capture::take::folder::DataDir;
 use crate::domain::order::MAX_TITLE_BYTES;
-use crate::domain::{Order, TakeId};
+use crate::domain::{Channels, Order, TakeId};
 use crate::sys::{clock, rng};
 
 /// The most clients at a time; the next is told so and sent away.
@@ -27,6 +27,8 @@ const WRITE_WAIT: Duration = Duration::from_secs(5);
 const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Meter frames a client may be behind before it misses some: two seconds.
 const METER_QUEUE: usize = 40;
+/// A listener hears this often that nothing arrives, and one that has gone is noticed.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
 /// Stack of a client's thread: the deepest line that is read (128 levels) takes a part of it, also without optimisation.
 pub(crate) const CLIENT_STACK_BYTES: usize = 256 << 10;
 /// A start that lies further back than this was not meant.
@@ -99,6 +101,7 @@ fn serve(stream: UnixStream, service: &Service) -> io::Result<()> {
         }
         match serde_json::from_slice(&line) {
             Ok(Request::Meters) => return stream_meters(&mut writer, service),
+            Ok(Request::Listen { channels }) => return stream_audio(&mut writer, service, channels),
             Ok(request) => say(&mut writer, &answer(request, service).unwrap_or_else(|error| refuse(&error)))?,
             Err(error) => say(&mut writer, &refuse(&format!("this is not a request: {error}")))?,
         }
@@ -143,7 +146,7 @@ fn answer(request: Request, service: &Service) -> Result<Value, String> {
         Request::Mark { id, label } => service.edge(id, EdgeKind::Mark(label)),
         Request::Pause { id } => service.edge(id, EdgeKind::Pause),
         Request::Resume { id } => service.edge(id, EdgeKind::Resume),
-        Request::Meters => Err("meters are streamed".into()),
+        Request::Meters | Request::Listen { .. } => Err("this is streamed".into()),
     }
 }
 
@@ -156,6 +159,29 @@ fn stream_meters(writer: &mut UnixStream, service: &Service) -> io::Result<()> {
         writer.write_all(line.as_bytes())?;
     }
     say(writer, &refuse("too many meters are being watched: close one and try again"))
+}
+
+fn stream_audio(writer: &mut UnixStream, service: &Service, channels: Channels) -> io::Result<()> {
+    let (answer, answered) = channel();
+    let asked = service.engine.send(Message::Listen { channels, answer });
+    let listening = match asked.ok().and_then(|()| answered.recv_timeout(WRITE_WAIT).ok()) {
+        Some(Ok(listening)) => listening,
+        Some(Err(error)) => return say(writer, &refuse(&error)),
+        None => return say(writer, &refuse("the engine does not answer")),
+    };
+    say(writer, &json!({"ok": true, "rate": listening.rate, "channels": listening.channels}))?;
+    let (mut next, mut scratch) = (0, Vec::new());
+    loop {
+        match listening.blocks.recv_timeout(SILENT_WAIT) {
+            Ok(block) => {
+                audio::write(writer, &block, &listening.indices, &mut scratch)?;
+                next = block.end();
+            }
+            Err(RecvTimeoutError::Timeout) => audio::write_nothing(writer, next)?,
+            // The source is another now: who asks again hears which.
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
 }
 
 impl Service {

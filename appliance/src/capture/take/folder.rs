@@ -53,6 +53,11 @@ impl DataDir {
         self.0.join("takes")
     }
 
+    /// The folder of what is made of one take.
+    pub fn render(&self, id: TakeId) -> PathBuf {
+        self.0.join("renders").join(id.to_string())
+    }
+
     /// The folder of one take.
     pub fn take(&self, id: TakeId) -> TakeFolder {
         TakeFolder(self.takes().join(id.to_string()))

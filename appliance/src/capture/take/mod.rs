@@ -5,6 +5,7 @@
 
 pub mod export;
 pub mod folder;
+pub mod growing;
 pub mod log;
 pub mod recover;
 #[cfg(test)]

@@ -77,14 +77,7 @@ pub fn clear_cookie(is_tls: bool) -> HeaderValue {
 
 /// Logs in; returns the cookie's value.
 pub fn log_in(app: &App, ctx: &Ctx, email: &str, password: &str) -> Result<String, Problem> {
-    match app.access.log_in(ctx, email, password) {
-        Ok(logged_in) => Ok(logged_in.cookie),
-        Err(crate::access::Refused::Unknown) => {
-            let detail = "This e-mail and this password do not belong together. Recording is not touched.";
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong_password", "Not logged in", detail))
-        }
-        Err(refused) => Err(refused.into()),
-    }
+    Ok(app.access.log_in(ctx, email, password)?.cookie)
 }
 
 /// Logs in.

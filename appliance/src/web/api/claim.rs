@@ -58,14 +58,14 @@ fn problem(error: ClaimError) -> Problem {
     let told = error.to_string();
     let refuse = |status, code, title| Problem::new(status, code, title, told.clone());
     match error {
-        ClaimError::AlreadyClaimed => refuse(StatusCode::CONFLICT, "already_claimed", "Already claimed"),
-        ClaimError::WindowClosed => refuse(StatusCode::FORBIDDEN, "claim_window_closed", "Not now"),
+        ClaimError::Claimed => refuse(StatusCode::CONFLICT, "already_claimed", "Already claimed"),
+        ClaimError::Closed => refuse(StatusCode::FORBIDDEN, "claim_window_closed", "Not now"),
         ClaimError::WrongCode { .. } => refuse(StatusCode::FORBIDDEN, "wrong_claim_code", "Wrong code"),
         ClaimError::Wait { seconds } => {
             let problem = refuse(StatusCode::TOO_MANY_REQUESTS, "wait", "Too many tries");
             Problem { retry_after_seconds: Some(seconds), ..problem }
         }
-        ClaimError::Invalid { field, why } => Problem::unprocessable(field, why),
+        ClaimError::Bad { field, why } => Problem::unprocessable(field, why),
         ClaimError::Store(error) => error.into(),
     }
 }

@@ -74,14 +74,14 @@ pub fn status(app: &App, caller: &Caller) -> Result<NodeStatus, Problem> {
     let now_us = clock::mono_us();
     Ok(NodeStatus {
         node_id: app.store.node().to_string(),
-        name: app.identity.name().to_owned(),
+        name: app.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         room: app.store.rooms()?.into_iter().next(),
         state: state(app),
         capture: app.live.status().map(|status| (*status).clone()),
         capture_age_seconds: app.live.status_age(now_us),
         incidents: super::incidents::views(app, &app.live.incidents())?,
-        workers: app.workers.statuses(),
+        workers: app.workers.all(),
         alarms: app.alarms.clone(),
         fingerprint_words: app.identity.words(),
         fingerprint: app.identity.fingerprint(),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,12 +13,13 @@ use utoipa::ToSchema;
 
 use super::{allow, may, read_id};
 use crate::access::acts::{ChangeOwnPassword, ChangeOwnTokens, ChangePeople, EndOwnSession};
-use crate::access::people::{NewUser, PeopleError, UserEdit};
+use crate::access::people::NewUser;
 use crate::access::About;
 use crate::domain::access::{Permission, Role, Target};
 use crate::store::people::{ApiToken, User};
 use crate::store::sessions::Session;
-use crate::web::caller::{Body, Caller, Path};
+use crate::web::api::auth::set_cookie;
+use crate::web::caller::{Body, Caller, IsTls, Path};
 use crate::web::view::List;
 use crate::web::{App, Problem, blocking};
 
@@ -35,6 +37,9 @@ pub struct UserView {
     pub roles: BTreeSet<Role>,
     /// They may do nothing.
     pub is_disabled: bool,
+    /// A password that was made for them; only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_password: Option<String>,
 }
 
 impl UserView {
@@ -46,6 +51,7 @@ impl UserView {
             email: user.email.clone(),
             roles: user.roles.clone(),
             is_disabled: user.is_disabled,
+            given_password: None,
         }
     }
 }
@@ -58,8 +64,8 @@ pub struct Add {
     pub name: String,
     /// What they log in with.
     pub email: String,
-    /// Their first password; they have to change it.
-    pub password: String,
+    /// Their password; absent makes one, shown once, that they must change.
+    pub password: Option<String>,
     /// Their roles.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
@@ -79,8 +85,9 @@ pub struct Change {
     pub roles: Option<BTreeSet<Role>>,
     /// Whether they may do nothing.
     pub is_disabled: Option<bool>,
-    /// Another first password.
-    pub password: Option<String>,
+    /// Makes a new password for them, shown once, that they must change.
+    #[serde(default)]
+    pub gives_password: bool,
 }
 
 /// One's own password.
@@ -91,19 +98,6 @@ pub struct OwnPassword {
     pub old_password: String,
     /// The new one, 15 characters or more.
     pub new_password: String,
-}
-
-impl From<PeopleError> for Problem {
-    fn from(error: PeopleError) -> Self {
-        let told = error.to_string();
-        match error {
-            PeopleError::Invalid { field, why } => Self::unprocessable(field, why),
-            PeopleError::NotFound => Self::not_found("person"),
-            PeopleError::LastManager | PeopleError::Taken => Self::conflict(told),
-            PeopleError::Refused(refused) => refused.into(),
-            PeopleError::Store(error) => error.into(),
-        }
-    }
 }
 
 fn allowed(app: &App, caller: &Caller, id: &str, name: &str, after: serde_json::Value) -> Result<crate::access::Allowed<ChangePeople>, Problem> {
@@ -121,9 +115,10 @@ pub fn add(app: &App, caller: &Caller, add: Add) -> Result<UserView, Problem> {
     let after = json!({"email": add.email, "roles": add.roles});
     let allowed = allowed(app, caller, "", &add.name, after)?;
     let Add { name, email, password, roles } = add;
-    let user = app.access.add_user(allowed, &caller.ctx, &caller.actor, NewUser { name, email, password, roles })?;
+    let new = NewUser { name, email, password, roles, groups: BTreeSet::new() };
+    let (user, given_password) = app.access.add_user(allowed, &caller.ctx, new)?;
     app.live.bump();
-    Ok(UserView::of(&user))
+    Ok(UserView { given_password, ..UserView::of(&user) })
 }
 
 /// Changes a person.
@@ -131,13 +126,25 @@ pub fn change(app: &App, caller: &Caller, id: &str, change: Change) -> Result<Us
     may(app, caller, Permission::AuthManage, &Target::Fleet)?;
     let id = read_id(id, "person")?;
     let user = app.store.user(id)?.ok_or_else(|| Problem::not_found("person"))?;
-    let after = json!({"name": change.name, "email": change.email, "roles": change.roles, "is_disabled": change.is_disabled,
-        "password": change.password.is_some()});
-    let allowed = allowed(app, caller, &id.to_string(), &user.name, after)?;
-    let Change { name, email, roles, is_disabled, password } = change;
-    let user = app.access.change_user(allowed, &caller.actor, id, UserEdit { name, email, roles, is_disabled, password })?;
+    let allow = |what: &str| allowed(app, caller, &id.to_string(), &user.name, json!(what));
+    let mut view = UserView::of(&user);
+    if change.name.is_some() || change.email.is_some() {
+        let (name, email) = (change.name.unwrap_or(user.name.clone()), change.email.unwrap_or(user.email.clone()));
+        view = UserView::of(&app.access.change_user(allow("name or e-mail")?, id, &name, &email)?);
+    }
+    if let Some(roles) = change.roles {
+        view = UserView::of(&app.access.set_roles(allow("roles")?, id, roles, user.groups.clone())?);
+    }
+    match change.is_disabled {
+        Some(true) => view = UserView::of(&app.access.disable_user(allow("disable")?, id)?),
+        Some(false) => view = UserView::of(&app.access.enable_user(allow("enable")?, id)?),
+        None => {}
+    }
+    if change.gives_password {
+        view.given_password = Some(app.access.reset_password(allow("password")?, &caller.ctx, id)?);
+    }
     app.live.bump();
-    Ok(UserView::of(&user))
+    Ok(view)
 }
 
 /// Removes a person.
@@ -146,7 +153,7 @@ pub fn remove(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
     let id = read_id(id, "person")?;
     let user = app.store.user(id)?.ok_or_else(|| Problem::not_found("person"))?;
     let allowed = allowed(app, caller, &id.to_string(), &user.name, serde_json::Value::Null)?;
-    app.access.delete_user(allowed, &caller.actor, id)?;
+    app.access.remove_user(allowed, id)?;
     app.live.bump();
     Ok(())
 }
@@ -156,11 +163,18 @@ fn own(app: &App, caller: &Caller) -> Result<User, Problem> {
     app.store.user(id)?.ok_or_else(Problem::unauthenticated)
 }
 
-/// Changes one's own password; one's other sessions and tokens end.
-pub fn own_password(app: &App, caller: &Caller, change: &OwnPassword) -> Result<(), Problem> {
+/// Changes one's own password; one's sessions and tokens end, and a new session begins.
+pub fn own_password(app: &App, caller: &Caller, change: &OwnPassword) -> Result<String, Problem> {
     let user = own(app, caller)?;
     let allowed = allow::<ChangeOwnPassword>(app, caller, &Target::Fleet, About::thing("user", user.id, &user.name))?;
-    Ok(app.access.change_own_password(allowed, &caller.ctx, &user, &change.old_password, &change.new_password)?)
+    Ok(app.access.set_own_password(allowed, &caller.ctx, &change.old_password, &change.new_password)?.cookie)
+}
+
+/// A session that has just begun.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NewSession {
+    /// The same as the cookie.
+    pub token: String,
 }
 
 /// A token.
@@ -226,10 +240,9 @@ pub fn new_token(app: &App, caller: &Caller, new: NewToken) -> Result<TokenView,
 
 /// Ends one of my tokens.
 pub fn end_token(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
-    let user = own(app, caller)?;
     let id = read_id(id, "token")?;
     let allowed = allow::<ChangeOwnTokens>(app, caller, &Target::Fleet, About::thing("token", id, ""))?;
-    Ok(app.access.end_token(allowed, &user, id)?)
+    Ok(app.access.end_token(allowed, id)?)
 }
 
 /// A session.
@@ -305,11 +318,17 @@ pub async fn delete_user(State(app): State<App>, caller: Caller, Path(id): Path<
     blocking(move || remove(&app, &caller, &id)).await?.map(|()| StatusCode::NO_CONTENT)
 }
 
-/// Changes one's own password.
+/// Changes one's own password. All sessions and tokens of the old one end; the answer is a new session.
 #[utoipa::path(put, path = "/api/v1/auth/password", tag = "auth", request_body = OwnPassword,
-    responses((status = 204), (status = "4XX", body = Problem)))]
-pub async fn put_own_password(State(app): State<App>, caller: Caller, Body(body): Body<OwnPassword>) -> Result<StatusCode, Problem> {
-    blocking(move || own_password(&app, &caller, &body)).await?.map(|()| StatusCode::NO_CONTENT)
+    responses((status = 200, body = NewSession), (status = "4XX", body = Problem)))]
+pub async fn put_own_password(
+    State(app): State<App>,
+    IsTls(is_tls): IsTls,
+    caller: Caller,
+    Body(body): Body<OwnPassword>,
+) -> Result<Response, Problem> {
+    let token = blocking(move || own_password(&app, &caller, &body)).await??;
+    Ok(([(header::SET_COOKIE, set_cookie(&token, is_tls))], Json(NewSession { token })).into_response())
 }
 
 /// My API tokens.
