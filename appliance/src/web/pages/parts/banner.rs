@@ -147,8 +147,10 @@ fn running(seen: &Seen<'_>, status: &Status, sound: Sound) -> Banner {
     };
     let seconds = shown.map(|take| elapsed(status, take, seen.age_s));
     let more = status.recording.len() - 1;
-    let title = shown.map(|take| seen.told.get(&take.id).map_or(&take.title, |told| &told.title)).map_or("", |title| title);
-    let since = shown.and_then(|take| seen.told.get(&take.id)).map(|told| since(seen.clock, told.started_at, is_paused));
+    let title =
+        shown.map(|take| seen.told.get(&take.id).map_or(&take.title, |told| &told.title)).map_or("", |title| title);
+    let since =
+        shown.and_then(|take| seen.told.get(&take.id)).map(|told| since(seen.clock, told.started_at, is_paused));
     Banner {
         state: state.to_owned(),
         word: word.to_owned(),
@@ -188,8 +190,12 @@ fn sound(seen: &Seen<'_>) -> Sound {
         return say("unknown", "Levels are not known.", why.to_owned());
     };
     match frame.status {
-        MeterStatus::NotMeasured => return say("unknown", "Levels are not measured.", "Measuring is switched off.".to_owned()),
-        MeterStatus::NoData => return say("none", "No sound arrives.", "The audio server delivers nothing.".to_owned()),
+        MeterStatus::NotMeasured => {
+            return say("unknown", "Levels are not measured.", "Measuring is switched off.".to_owned());
+        }
+        MeterStatus::NoData => {
+            return say("none", "No sound arrives.", "The audio server delivers nothing.".to_owned());
+        }
         MeterStatus::Live => {}
     }
     let meter = |c: &Named| frame.channels.iter().find(|meter| meter.number == c.number);
@@ -221,7 +227,7 @@ fn heard(speakers: &[&str]) -> String {
 /// At most four names.
 fn listed(names: &[&str]) -> String {
     match names {
-        [.., ] if names.len() <= 4 => names.join(", "),
+        [..] if names.len() <= 4 => names.join(", "),
         names => format!("{} and {} more", names[..3].join(", "), names.len() - 3),
     }
 }

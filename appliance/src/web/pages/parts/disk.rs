@@ -41,7 +41,9 @@ pub fn look(app: &App) -> Disk {
     let [_, warning, critical] = policy.thresholds.disk_hours;
     let (state, detail) = match hours {
         None => ("unknown", None),
-        Some(hours) if hours < critical => ("full", Some("It will be full soon: delete or move recordings, or attach a larger disk.")),
+        Some(hours) if hours < critical => {
+            ("full", Some("It will be full soon: delete or move recordings, or attach a larger disk."))
+        }
         Some(hours) if hours < warning => ("low", Some("Delete or move recordings, or attach a larger disk.")),
         Some(_) => ("good", None),
     };

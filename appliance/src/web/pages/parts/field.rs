@@ -76,7 +76,8 @@ impl Sent {
 
     /// A field to show again; a problem about it stands beside it.
     pub fn field(&self, name: &str, problem: Option<&Problem>) -> Field {
-        let error = problem.filter(|problem| problem.field.as_deref() == Some(name)).map(|problem| problem.detail.clone());
+        let error =
+            problem.filter(|problem| problem.field.as_deref() == Some(name)).map(|problem| problem.detail.clone());
         Field { value: self.text(name).to_owned(), error }
     }
 

@@ -65,7 +65,8 @@ impl Flash {
 
     fn cookie(&self, is_tls: bool) -> HeaderValue {
         let secure = if is_tls { " Secure;" } else { "" };
-        let value = format!("{COOKIE}={}.{}; Path=/;{secure} HttpOnly; SameSite=Lax; Max-Age={SECONDS}", self.code, self.about);
+        let value =
+            format!("{COOKIE}={}.{}; Path=/;{secure} HttpOnly; SameSite=Lax; Max-Age={SECONDS}", self.code, self.about);
         HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
@@ -76,7 +77,8 @@ impl Flash {
             Some(found.title().to_owned())
         };
         let (kind, words) = words(&self.code)?;
-        let title = if words.contains("{}") { title().unwrap_or_else(|| "The recording".to_owned()) } else { String::new() };
+        let title =
+            if words.contains("{}") { title().unwrap_or_else(|| "The recording".to_owned()) } else { String::new() };
         let undo = match self.code.as_str() {
             "deleted" => Some(Undo { action: format!("/recordings/{}/restore", self.about), label: "Undo".to_owned() }),
             "paused" => Some(Undo { action: format!("/recordings/{}/resume", self.about), label: "Resume".to_owned() }),
@@ -108,7 +110,9 @@ fn words(code: &str) -> Option<(&'static str, &'static str)> {
         "password" => ("success", "Your password is changed. Other sessions have ended."),
         "choose_password" => ("info", "Your password was given to you. Choose one of your own to go on."),
         "defaults" => ("success", "Back to the defaults."),
-        "claimed" => ("success", "The recorder is yours and ready. Log in with your e-mail from anywhere on this network."),
+        "claimed" => {
+            ("success", "The recorder is yours and ready. Log in with your e-mail from anywhere on this network.")
+        }
         "logged_out" => ("info", "You are logged out. A recording goes on."),
         _ => return None,
     })

@@ -3,6 +3,7 @@
 //! Nothing here answers a request by itself; a page's own file does. Views are plain data of exactly the shape that the
 //! template's fixtures have.
 
+pub mod acts;
 pub mod banner;
 pub mod channels;
 pub mod chrome;

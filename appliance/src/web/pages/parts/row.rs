@@ -97,14 +97,20 @@ impl Row {
 /// The title; one without is called by its time.
 pub fn title(view: &RecordingView, clock: &Clock) -> String {
     let title = view.title.trim();
-    if title.is_empty() { format!("Recording of {}", clock.form(view.started_at, "%-d %B, %H:%M")) } else { title.to_owned() }
+    if title.is_empty() {
+        format!("Recording of {}", clock.form(view.started_at, "%-d %B, %H:%M"))
+    } else {
+        title.to_owned()
+    }
 }
 
 /// Whether it still grows.
 pub fn is_live(state: TakeState) -> bool {
     match state {
         TakeState::Recording | TakeState::Paused => true,
-        TakeState::Scheduled | TakeState::Finishing | TakeState::Ready | TakeState::Incomplete | TakeState::Failed => false,
+        TakeState::Scheduled | TakeState::Finishing | TakeState::Ready | TakeState::Incomplete | TakeState::Failed => {
+            false
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::flash::{self, Flash};
 use crate::access::Ctx;
 use crate::web::caller::{Caller, Circumstances, IsTls, Perhaps, text};
-use crate::web::{App, NoPage, blocking};
+use crate::web::{App, NoPage, Problem, blocking};
 
 /// The cookie that keeps light or dark.
 pub const THEME_COOKIE: &str = "rakkr-theme";
@@ -115,6 +115,19 @@ impl FromRequestParts<App> for Door {
     }
 }
 
+/// What an act is on, and the act: the two values of a path.
+pub struct Two<T>(pub T, pub String);
+
+impl<T: std::str::FromStr + Send> FromRequestParts<App> for Two<T> {
+    type Rejection = NoPage;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, NoPage> {
+        let both = axum::extract::Path::<(String, String)>::from_request_parts(parts, app).await;
+        let read = both.ok().and_then(|axum::extract::Path((what, act))| Some(Self(what.parse().ok()?, act)));
+        read.ok_or_else(|| NoPage(Problem::not_found("page")))
+    }
+}
+
 /// A path of ours and nothing else: no other host, no scheme, nothing a browser would take for one.
 pub fn is_ours(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t'])
@@ -144,7 +157,9 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_to_another_site() {
-        for path in ["//evil.example", "https://evil.example", "/\\evil.example", "", "recordings", "/a\r\nSet-Cookie: x"] {
+        for path in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "", "recordings", "/a\r\nSet-Cookie: x"]
+        {
             assert!(!is_ours(path), "{path:?}");
         }
         assert!(is_ours("/recordings?q=%2F%2F"));

@@ -271,8 +271,14 @@ mod tests {
     #[test]
     fn lengths_and_sizes_are_as_people_say_them() {
         assert_eq!(clock(5530.9), "1:32:10");
-        assert_eq!([3.4, 3.0, 42.0, 130.0, 900.0, 4_200.0].map(length), ["3.4 s", "3 s", "42 s", "2 min 10 s", "15 min", "1 h 10 min"]);
-        assert_eq!([999, 691_200_000, 11_600_000_000, 999_960_000_000].map(bytes), ["999 B", "691 MB", "11.6 GB", "1.0 TB"]);
+        assert_eq!(
+            [3.4, 3.0, 42.0, 130.0, 900.0, 4_200.0].map(length),
+            ["3.4 s", "3 s", "42 s", "2 min 10 s", "15 min", "1 h 10 min"]
+        );
+        assert_eq!(
+            [999, 691_200_000, 11_600_000_000, 999_960_000_000].map(bytes),
+            ["999 B", "691 MB", "11.6 GB", "1.0 TB"]
+        );
         assert_eq!([41.2, 1.17, 0.4].map(hours_left), ["41 hours left", "1 h 10 min left", "24 min left"]);
         assert_eq!([7, 1_284, 1_000_000].map(number), ["7", "1 284", "1 000 000"]);
     }
