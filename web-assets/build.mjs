@@ -1,4 +1,4 @@
-// Builds what browsers get: src/*.ts and static/css/app.css into dist/ with hashed names, and dist/manifest.json
+// Builds what browsers get: src/*.ts and static/app.css into dist/ with hashed names, and dist/manifest.json
 // (plain name -> hashed name) for the `asset()` of the templates. `npm run build`; `-- --watch` is not needed: it takes 50 ms.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
@@ -14,7 +14,7 @@ mkdirSync(dist, { recursive: true });
 const entries = ["app", "meters", "player", "listen", "claim"].map((name) => join(here, "src", `${name}.ts`));
 const result = await build({
   absWorkingDir: here,
-  entryPoints: [...entries, join(here, "static/css/app.css")],
+  entryPoints: [...entries, join(here, "static/app.css")],
   outdir: dist,
   entryNames: "[name].[hash]",
   chunkNames: "chunk.[hash]",

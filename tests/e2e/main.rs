@@ -10,6 +10,7 @@ mod crashes;
 mod exports;
 mod faults;
 mod harness_proof;
+mod listening;
 mod meters;
 mod misuse;
 mod node;

@@ -23,6 +23,8 @@ function isOn(): boolean {
 
 function textOf(element: HTMLElement): string {
   if (element instanceof HTMLInputElement) return element.placeholder || element.labels?.[0]?.textContent?.trim() || "Search";
+  const said = element.getAttribute("aria-label");
+  if (said) return said;
   const copy = element.cloneNode(true) as HTMLElement;
   for (const hidden of copy.querySelectorAll(".vh, .badge")) hidden.remove();
   return copy.textContent?.trim().replace(/\s+/g, " ") ?? "";
@@ -138,8 +140,11 @@ export function startKeys(): void {
       if (event.key === "Escape") target.blur();
       return;
     }
+    // Space and Enter already mean something on what they press.
+    if ((event.key === " " || event.key === "Enter") && target.closest("button, a, summary")) return;
     const now = performance.now();
-    const typed = chord && now - since < CHORD_MS ? `${chord} ${event.key}` : event.key;
+    const key = event.key === " " ? "Space" : event.key;
+    const typed = chord && now - since < CHORD_MS ? `${chord} ${key}` : key;
     chord = "";
     if (typed === "?") return openSheet();
     const all = bound().filter(({ element }) => isReachable(element));

@@ -32,6 +32,7 @@ interface Cell {
   hold: number;
   heldAt: number;
   isClipped: boolean;
+  number?: HTMLElement;
   row?: { level: HTMLElement; state: HTMLElement; clip: HTMLButtonElement };
   table?: HTMLTableRowElement | undefined;
 }
@@ -139,7 +140,7 @@ class Meters extends HTMLElement {
   }
 
   private makeNumbers(): HTMLElement {
-    const numbers = this.shown.map((cell) => make("span", { title: cell.channel.label }, String(cell.channel.number)));
+    const numbers = this.shown.map((cell) => (cell.number = make("span", { title: cell.channel.label }, String(cell.channel.number))));
     return make("div", { class: "m-numbers num", "aria-hidden": "true" }, ...numbers);
   }
 
@@ -153,13 +154,14 @@ class Meters extends HTMLElement {
       return make("button", { type: "button", class: "button small m-bank", "aria-pressed": bank === this.bank ? "true" : "false", onclick: choose }, text);
     });
     const forget = (): void => { for (const cell of this.cells) cell.isClipped = false; this.saidAt = 0; };
-    this.tools.replaceChildren(...buttons, make("button", { type: "button", class: "button small quiet m-forget", hidden: true, onclick: forget }));
+    this.tools.replaceChildren(...buttons, make("p", { class: "m-sum" }), make("button", { type: "button", class: "button small quiet m-forget", hidden: true, onclick: forget }));
   }
 
   private hear(frame: Frame): void {
     const now = performance.now();
     // The recorder's clock may differ from ours: the quickest frame so far stands for "at once".
     const behind = Date.now() - frame.at;
+    if (this.newest && frame.at < this.newest.at) this.skew = behind; // Its clock was stepped back.
     this.skew = Math.min(this.skew + 0.01, behind);
     this.heardAt = now - Math.max(0, behind - this.skew);
     this.newest = frame;
@@ -279,10 +281,13 @@ class Meters extends HTMLElement {
     const isRead = now - this.readAt > 1000;
     if (isRead) this.readAt = now;
     let clips = 0;
+    const bad: string[] = [];
     for (const cell of this.cells) {
       const [word, tone] = stateOf(cell, isOld);
       const level = isOld || !cell.hasData ? "–" : dbText(cell.hold);
       if (cell.isClipped) clips++;
+      if (tone === "bad") bad.push(String(cell.channel.number));
+      if (cell.number && cell.number.dataset["tone"] !== tone) cell.number.dataset["tone"] = tone;
       if (cell.row) {
         put(cell.row.level, level);
         put(cell.row.state, word);
@@ -296,6 +301,9 @@ class Meters extends HTMLElement {
         if (state) put(state, word + (cell.isClipped ? ", clipped" : ""));
       }
     }
+    const sum = this.tools.querySelector<HTMLElement>(".m-sum");
+    if (sum) put(sum, isOld ? "" : bad.length ? `No sound on ${bad.slice(0, 8).join(", ")}${bad.length > 8 ? ` and ${bad.length - 8} more` : ""}` : `Sound or a live room on all ${this.cells.length}`);
+    if (sum) sum.dataset["tone"] = bad.length ? "bad" : "";
     const forget = this.tools.querySelector<HTMLButtonElement>(".m-forget");
     if (forget) {
       forget.hidden = clips === 0;

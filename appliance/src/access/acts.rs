@@ -52,6 +52,8 @@ acts! {
     DeleteRecording, "recording.delete", Some(Permission::RecordingDelete);
     /// Takes it out of the bin.
     RestoreRecording, "recording.restore", Some(Permission::RecordingDelete);
+    /// Removes its audio for good, after its time in the bin.
+    PurgeRecording, "recording.purge", Some(Permission::RecordingDelete);
     /// Makes its copies anew.
     RenderRecording, "recording.render", Some(Permission::RecordingEdit);
     /// Plays it.

@@ -239,7 +239,8 @@ impl Access {
     fn room(&self, ctx: &Ctx, claim: &NewOwner) -> Result<Room, StoreError> {
         let there = self.store.rooms()?.into_iter().next();
         let (id, notes) = there.map_or_else(|| (ctx.new_id(), String::new()), |room| (room.id, room.notes));
-        Ok(Room { id, name: claim.room.trim().to_owned(), time_zone: claim.time_zone.trim().to_owned(), notes })
+        let (name, time_zone) = (claim.room.trim().to_owned(), claim.time_zone.trim().to_owned());
+        Ok(Room { id, name, time_zone, notes, version: String::new() })
     }
 
     fn check_code(&self, ctx: &Ctx, code: &str) -> Result<(), ClaimError> {

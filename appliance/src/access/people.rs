@@ -34,10 +34,12 @@ pub struct NewUser {
     pub roles: BTreeSet<Role>,
     /// Groups they are in.
     pub groups: BTreeSet<GroupId>,
+    /// Their password, if the one who adds them chose it with them; else one is made that they must change.
+    pub password: Option<String>,
 }
 
 impl Access {
-    /// Adds a person: who they are, and the password to hand to them, shown once.
+    /// Adds a person: who they are, and the password to hand to them if one was made, shown once.
     ///
     /// # Errors
     /// See [`AccessError`]; likewise below.
@@ -46,8 +48,9 @@ impl Access {
         allowed: Allowed<ChangePeople>,
         ctx: &Ctx,
         new: NewUser,
-    ) -> Result<(User, String), AccessError> {
-        let password = words::phrase::<GIVEN_WORDS>(&ctx.chance()).join("-");
+    ) -> Result<(User, Option<String>), AccessError> {
+        let given = new.password.is_none().then(|| words::phrase::<GIVEN_WORDS>(&ctx.chance()).join("-"));
+        let password = new.password.or(given.clone()).unwrap_or_default();
         let user = User {
             id: ctx.new_id(),
             name: new.name.trim().to_owned(),
@@ -64,15 +67,21 @@ impl Access {
             }
             self.check_profile(&user)?;
             owners_only(allowed, user.roles.contains(&Role::Owner))?;
+            if given.is_none() {
+                passwords::check(&password, &[&user.name, &user.email]).map_err(|why| AccessError::bad("password", why))?;
+            }
             let hash = self.hash(ctx, &password)?;
             allowed.is_about(user.id, &user.name);
             allowed.tells(Value::Null, told(&user));
             let mut edits = allowed.edits();
             edits.put_user(&user);
-            give_password(&mut edits, &user, &hash);
+            match given {
+                Some(_) => give_password(&mut edits, &user, &hash),
+                None => edits.put_password(&user, &hash),
+            }
             Ok((edits, user))
         })?;
-        Ok((User { cred_gen: 1, ..user }, password))
+        Ok((User { cred_gen: 1, ..user }, given))
     }
 
     /// Changes a person's name and log-in.

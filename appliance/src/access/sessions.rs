@@ -67,6 +67,27 @@ impl Access {
         Ok(actor)
     }
 
+    /// Whether someone who was let in still would be: neither logged out nor disabled nor over since.
+    pub fn is_still(&self, actor: &Actor, now: Moment) -> bool {
+        let by_session = |hash: &str| {
+            let session = self.session(hash).ok().flatten();
+            session.is_some_and(|mut session| {
+                rebase(&mut session, now);
+                matches!(self.actor_of(&session, now), Ok(Some(_)))
+            })
+        };
+        let by_token = |user: Id| {
+            let is_enabled = matches!(self.store.user(user), Ok(Some(user)) if !user.is_disabled);
+            let tokens = self.store.tokens_of(user).unwrap_or_default();
+            is_enabled && tokens.iter().any(|token| token.id.to_string() == actor.named.id)
+        };
+        match (&actor.session, actor.user) {
+            (Some(hash), _) => by_session(hash),
+            (None, Some(user)) => by_token(user),
+            (None, None) => true,
+        }
+    }
+
     /// The one a session stands for; none if it is over.
     fn actor_of(&self, session: &Session, now: Moment) -> Result<Option<Actor>, Refused> {
         if is_over(session, now) {
@@ -159,7 +180,7 @@ impl Access {
     fn clear_sessions(&self, now: Moment) -> Result<(), StoreError> {
         let mut kept = self.store.sessions()?;
         kept.sort_by_key(|session| session.seen_at);
-        let surplus = (kept.len() + 1).saturating_sub(SESSIONS_MAX);
+        let surplus = (kept.len() + 1).saturating_sub(SESSIONS_MAX as usize);
         let over = kept.iter().enumerate().filter(|(index, session)| *index < surplus || is_over(session, now));
         for (_, session) in over.take(CLEARED_AT_ONCE.max(surplus)) {
             // A disk that takes nothing away keeps nobody out.

@@ -16,15 +16,10 @@ use crate::access::claim::ClaimState;
 use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
-use crate::service::bin::Bin;
-use crate::service::child::{Child, Plan};
-use crate::service::ear::{MeterEar, StatusEar, StoreEar};
-use crate::service::journal::Journal;
+use crate::service::child::{Child, Keeper, Plan};
 use crate::service::listen::KeptFiles;
-use crate::service::recorder::Recorder;
 use crate::service::render::worker::Renderer;
-use crate::service::watch::Watcher;
-use crate::service::{Failures, Live, Supervisor, moment};
+use crate::service::{self, Failures, Live, Parts, Supervisor, moment};
 use crate::store::Store;
 use crate::sys::files::Lock;
 use crate::sys::{clock, env, notify, rng};
@@ -94,11 +89,16 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     access.open_claiming(data.path(), options.claim_window_minutes, &ctx)?;
     let identity = Arc::new(key);
 
-    let child = options.capture.clone().map(|plan| Child::start(&data, plan)).transpose().context("capture cannot be started")?;
-    let live = Live::new();
-    let failures = Failures::default();
+    let (live, failures, child) = (Live::new(), Failures::default(), Child::new());
     let mut supervisor = Supervisor::new().telling(live.clone());
-    spawn_all(&mut supervisor, &data, &store, &access, &live, &failures);
+    if let Some(plan) = options.capture.clone() {
+        let child = child.clone();
+        supervisor.spawn(move || Box::new(Keeper::new(plan.clone(), child.clone())));
+    }
+    let parts = Parts { data: data.clone(), access: access.clone(), live: live.clone(), failures: failures.clone() };
+    service::spawn_all(&mut supervisor, &parts);
+    let of = (data.clone(), live.clone(), failures);
+    supervisor.spawn(move || Box::new(Renderer::new(of.0.clone(), of.1.clone(), of.2.clone())));
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),
@@ -121,41 +121,15 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         notify::ready();
     });
     supervisor.stop();
-    if let Some(child) = child.filter(|_| options.ends_capture) {
-        child.stop();
+    if options.ends_capture {
+        child.stop().context("capture cannot be stopped")?;
     }
     served
 }
 
-fn spawn_all(
-    supervisor: &mut Supervisor,
-    data: &DataDir,
-    store: &Store,
-    access: &Access,
-    live: &Live,
-    failures: &Failures,
-) {
-    let (d, l) = (data.clone(), live.clone());
-    supervisor.spawn(move || Box::new(StatusEar::new(d.clone(), l.clone())));
-    let (d, l) = (data.clone(), live.clone());
-    supervisor.spawn(move || Box::new(MeterEar::new(d.clone(), l.clone())));
-    let (s, l) = (store.clone(), live.clone());
-    supervisor.spawn(move || Box::new(StoreEar::new(s.clone(), l.clone())));
-    let (d, s, l) = (data.clone(), store.clone(), live.clone());
-    supervisor.spawn(move || Box::new(Recorder::new(d.clone(), s.clone(), l.clone())));
-    let (s, l, f) = (store.clone(), live.clone(), failures.clone());
-    supervisor.spawn(move || Box::new(Watcher::new(s.clone(), l.clone(), f.clone())));
-    let (d, l, f) = (data.clone(), live.clone(), failures.clone());
-    supervisor.spawn(move || Box::new(Renderer::new(d.clone(), l.clone(), f.clone())));
-    let (d, a) = (data.clone(), access.clone());
-    supervisor.spawn(move || Box::new(Bin::new(d.clone(), a.clone())));
-    let a = access.clone();
-    supervisor.spawn(move || Box::new(Journal::new(a.clone())));
-}
-
 fn serve_until(
     options: &Options,
-    identity: &Identity,
+    identity: &Arc<Identity>,
     app: App,
     stop: &Receiver<()>,
     ready: impl FnOnce(String, Option<String>),
@@ -170,7 +144,7 @@ fn serve_until(
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
-        let (router, identity, handle, at) = (router::router(app.clone(), true), identity.clone(), handle.clone(), options.listen);
+        let (router, identity, handle, at) = (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
         runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
     };
     let http = options.http.map(|at| {

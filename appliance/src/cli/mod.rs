@@ -7,6 +7,7 @@ mod capture;
 mod demo;
 mod export;
 mod meters;
+mod node;
 mod recover;
 mod status;
 mod take;
@@ -30,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the appliance: records, services, its web page; starts the tape machine when no unit does
+    Node(node::Arguments),
     /// Run the tape machine: record what is ordered from a JACK server
     Capture(capture::Arguments),
     /// Start, stop, mark, pause and look at recordings
@@ -79,9 +82,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let is_service = matches!(cli.command, Command::Capture(_));
+    let is_service = matches!(cli.command, Command::Capture(_) | Command::Node(_));
     log_to_stderr(if is_service { "info" } else { "warn" });
     let result = match cli.command {
+        Command::Node(arguments) => node::run(arguments),
         Command::Capture(arguments) => capture::run(arguments),
         Command::Take(command) => take::run(command),
         Command::Export(arguments) => export::run(&arguments),

@@ -1,7 +1,7 @@
 //! `rakkr node`: the appliance: records, services, pages. It starts capture itself when no unit does.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 use super::{DataArgument, note};
 use crate::app::Config;
 use crate::app::node::{self, Options, Ready};
+use crate::capture::take::DataDir;
 use crate::service::child::Plan;
 
 /// Where HTTPS listens if nobody says.
@@ -73,12 +74,22 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
     Ok(Options {
         listen: listen.map_or_else(|| LISTEN.parse().context("the default address"), Ok)?,
         http: arguments.http.or(config.http),
-        capture: (!arguments.no_capture).then(|| Plan { jack_server, connect, channels: None }),
+        capture: if arguments.no_capture { None } else { Some(plan(&data_dir, jack_server, &connect)?) },
         ends_capture: false,
         claim_window_minutes: minutes,
         has_open_metrics: arguments.open_metrics || config.open_metrics.unwrap_or(false),
         data_dir,
     })
+}
+
+/// How capture is started when no unit does.
+pub(super) fn plan(data_dir: &Path, jack_server: String, connect: &[String]) -> anyhow::Result<Plan> {
+    let arguments = match connect {
+        [] => vec!["--connect-all".to_owned()],
+        ports => vec!["--connect".to_owned(), ports.join(",")],
+    };
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    Ok(Plan { program, data: DataDir::new(data_dir), jack_server, arguments })
 }
 
 /// Says where the page is, and how to claim it.

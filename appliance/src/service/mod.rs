@@ -5,10 +5,13 @@
 //! other: they meet in [`Live`] (what is now) and in the store's change feed. Nothing here is needed for recording.
 
 mod bell;
+pub mod bin;
+pub mod child;
 pub mod control;
 pub mod ear;
 mod facts;
 mod failures;
+pub mod journal;
 pub mod listen;
 pub mod live;
 pub mod recorder;
@@ -16,6 +19,7 @@ pub mod render;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -31,8 +35,49 @@ pub use failures::Failures;
 pub use live::Live;
 pub use supervisor::{Statuses, Supervisor};
 
+use self::bin::Bin;
+use self::ear::{MeterEar, StatusEar, StoreEar};
+use self::journal::Journal;
+use self::recorder::Recorder;
+use self::watch::{Desk, IncidentKeeper, Watcher};
+use crate::access::Access;
+use crate::capture::take::DataDir;
 use crate::store::Moment;
 use crate::sys::clock::{self, Now};
+
+/// What the loops of a node need.
+#[derive(Clone)]
+pub struct Parts {
+    /// The data folder, capture's and ours.
+    pub data: DataDir,
+    /// The records and what may be done with them.
+    pub access: Access,
+    /// What is now.
+    pub live: Live,
+    /// Renditions that could not be made.
+    pub failures: Failures,
+}
+
+/// Runs the loops of this folder that every node has; rendering and capture's own process are the caller's to add.
+pub fn spawn_all(supervisor: &mut Supervisor, parts: &Parts) {
+    let Parts { data, access, live, failures } = parts.clone();
+    let store = access.store().clone();
+    let desk = Desk::open(&store, clock::wall());
+    let of = (data.clone(), live.clone());
+    supervisor.spawn(move || Box::new(StatusEar::new(of.0.clone(), of.1.clone())));
+    let of = (data.clone(), live.clone());
+    supervisor.spawn(move || Box::new(MeterEar::new(of.0.clone(), of.1.clone())));
+    let of = (desk.clone(), live.clone(), data.clone());
+    supervisor.spawn(move || Box::new(Watcher::new(of.0.clone(), of.1.clone(), failures.clone(), of.2.clone())));
+    let of = (desk, store.clone());
+    supervisor.spawn(move || Box::new(IncidentKeeper::new(of.0.clone(), of.1.clone())));
+    let of = (data.clone(), store.clone(), live.clone());
+    supervisor.spawn(move || Box::new(Recorder::new(of.0.clone(), of.1.clone(), of.2.clone())));
+    supervisor.spawn(move || Box::new(StoreEar::new(store.clone(), live.clone())));
+    let of = access.clone();
+    supervisor.spawn(move || Box::new(Journal::new(of.clone())));
+    supervisor.spawn(move || Box::new(Bin::new(data.clone(), access.clone())));
+}
 
 /// A loop, a round at a time.
 pub trait Worker: Send {

@@ -22,3 +22,9 @@ pub fn read_cursor(text: &str) -> Option<(Vec<u8>, RecordId)> {
     let (key, id) = bytes.split_last_chunk::<16>()?;
     Some((key.to_vec(), RecordId(*id)))
 }
+
+/// Reads a cursor that is a place in time.
+pub fn read_place(text: &str) -> Option<([u8; 8], RecordId)> {
+    let (key, id) = read_cursor(text)?;
+    Some((key.try_into().ok()?, id))
+}

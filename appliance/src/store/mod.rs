@@ -6,25 +6,35 @@
 //! when it returns. Reading never waits for writing.
 
 pub mod audit;
+pub mod backup;
 pub mod incidents;
 mod keys;
 pub mod people;
 pub mod recordings;
 pub mod rooms;
 pub mod schema;
+pub mod search;
 pub mod sessions;
 pub mod settings;
+pub mod words;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use replicate::core::id::{BootId, NodeId, RecordId};
+use replicate::core::id::{BootId, NodeId, RecordId, Stream};
 use replicate::core::record::Record;
+use replicate::core::schema::Kind;
 use replicate::core::view::Unreadable;
+use replicate::core::write::BadAct;
+use replicate::disk::join::{Join, Joined};
 use replicate::disk::opening::{Alarm, OpenError, Settings as Opening};
 use replicate::disk::store::{Hit, Scan, Store as Records, WriteError};
 use serde::{Deserialize, Serialize};
@@ -63,6 +73,14 @@ pub enum StoreError {
     /// What was to be written cannot be; a bug of ours.
     #[error("this cannot be written: {0}")]
     Refused(String),
+    /// A field has a value that cannot be kept.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// The field, as programs call it.
+        field: &'static str,
+        /// A sentence about it.
+        why: String,
+    },
     /// The record was changed by someone else meanwhile.
     #[error("this was changed meanwhile")]
     Stale,
@@ -77,14 +95,20 @@ impl From<Unreadable> for StoreError {
 impl From<WriteError> for StoreError {
     fn from(error: WriteError) -> Self {
         match error {
+            WriteError::BadAct(BadAct::Stale(_)) => Self::Stale,
             WriteError::BadAct(bad) => Self::Refused(bad.to_string()),
             WriteError::Busy => Self::Busy,
-            WriteError::Failed(why) if why.contains("No space left") => Self::Full(why),
+            WriteError::Failed(why) if is_full(&why) => Self::Full(why),
             WriteError::Quarantined(_) | WriteError::Failed(_) | WriteError::Unreadable(_) | WriteError::Closed => {
                 Self::Unusable(error.to_string())
             }
         }
     }
+}
+
+/// What the system says of a disk, or of someone's part of it, that takes no more.
+fn is_full(why: &str) -> bool {
+    ["No space left", "StorageFull", "uota exceeded"].iter().any(|said| why.contains(said))
 }
 
 /// Names any record: a UUID, version 7 where it was made at a time, else derived from a name.
@@ -166,6 +190,9 @@ pub struct Store {
     node: Id,
     boot: BootId,
     local: Arc<sessions::Local>,
+    /// Counts up with what people say: what was counted from it is then counted anew.
+    annotations: Arc<AtomicU64>,
+    facets: Arc<Mutex<Option<(u64, search::Facets)>>>,
 }
 
 impl Store {
@@ -191,11 +218,12 @@ impl Store {
             cache_bytes: CACHE_BYTES,
             is_verified: false,
         };
-        let (records, opened) = Records::open(&folder.join("records.redb"), schema::schema(), settings)?;
+        let (records, opened) = Records::open(&folder.join(backup::RECORDS_FILE), schema::schema(), settings)?;
         let mut told =
             Opened { alarms: opened.alarms.iter().map(alarm).collect(), is_new: opened.us.inc == 1 && opened.is_new };
         let local = sessions::Local::open(&folder.join("local.redb"), &mut told)?;
-        Ok((Self { records: Arc::new(records), node, boot, local: Arc::new(local) }, told))
+        let (annotations, facets) = Default::default();
+        Ok((Self { records: Arc::new(records), node, boot, local: Arc::new(local), annotations, facets }, told))
     }
 
     /// The node whose records these are.
@@ -216,8 +244,24 @@ impl Store {
         (news.next, kinds)
     }
 
+    /// What is wrong with the records since they were opened: sentences for people, none when all is well.
+    pub fn troubles(&self) -> Vec<String> {
+        let status = self.records.status();
+        let failed = status.failed.map(|why| format!("Nothing can be written to the records: {why}"));
+        let quarantined = status.quarantined.map(|why| format!("Nothing is written to the records: {why}"));
+        failed.into_iter().chain(quarantined).chain(status.alarms.iter().map(alarm)).collect()
+    }
+
     fn record(&self, kind: &str, id: Id) -> Result<Option<Record>, StoreError> {
         Ok(self.records.read(kind, id.record())?)
+    }
+
+    fn all(&self, kind: &str, ids: &[RecordId]) -> Result<Vec<Option<Record>>, StoreError> {
+        Ok(self.records.read_all(kind, ids)?)
+    }
+
+    fn join(&self, join: &Join) -> Result<Joined, StoreError> {
+        Ok(self.records.join(join)?)
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Hit>, StoreError> {
@@ -234,6 +278,17 @@ impl From<OpenError> for StoreError {
 /// The value of a record's group, if it has one and it is what this version reads.
 fn value<T: serde::de::DeserializeOwned>(record: &Record, group: &str) -> Option<T> {
     serde_json::from_str(record.value(group)?).ok()
+}
+
+/// Names what groups of a record say now; of no groups, all of it.
+fn version(record: &Record, groups: &[&str]) -> String {
+    format!("{:032x}", u128::from_be_bytes(record.version(groups).0))
+}
+
+/// The version of a record that is not there.
+fn version_of_nothing() -> String {
+    let nothing = Record::empty(Kind::new("nothing", Stream::Cfg).into(), RecordId([0; 16]));
+    version(&nothing, &[])
 }
 
 fn alarm(alarm: &Alarm) -> String {

@@ -1,18 +1,37 @@
 //! Recordings: what the node saw of them, and what people say about them. Two records under one id.
+//!
+//! Lives here: the values, their limits, reading and writing one. Lists and searches are in `search`.
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use replicate::core::index::Keys;
 use replicate::core::record::Record;
+use replicate::core::write::{Act, Replaces};
 use replicate::disk::store::Scan;
 use serde::{Deserialize, Serialize};
 
-use super::{Edits, Id, Page, Store, StoreError, keys, value};
+use super::{Edits, Id, Store, StoreError, keys, value};
 use crate::domain::{ClockQuality, TakeId, TakeState};
 
 /// The most recordings on one page.
 pub const PAGE_MAX: usize = 200;
+
+/// The most bytes of a title.
+pub const TITLE_BYTES_MAX: usize = 1_024;
+/// The most bytes of notes.
+pub const NOTES_BYTES_MAX: usize = 16 * 1_024;
+/// The most bytes of a folder's name.
+pub const FOLDER_BYTES_MAX: usize = 256;
+/// The most tags of one recording.
+pub const TAGS_MAX: usize = 64;
+/// The most bytes of a tag.
+pub const TAG_BYTES_MAX: usize = 64;
+/// How long a recording lies in the bin before it may be removed for good.
+pub const BIN_DAYS: i64 = 30;
+
+/// What people say, without what the store notes beside it.
+const SAID: [&str; 5] = ["label", "filing", "notes", "bin", "hold"];
 
 /// What the node saw. Never edited by people; small, whatever the take: the take on disk has the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +93,8 @@ pub struct Annotation {
     pub version: String,
 }
 
+pub use super::search::Query;
+
 /// A recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
@@ -96,45 +117,20 @@ impl Recording {
     }
 }
 
-/// What to list.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Query {
-    /// Words that all must be found in titles, notes, marks, tags; the last may be a beginning.
-    pub text: Option<String>,
-    /// States.
-    pub states: BTreeSet<TakeState>,
-    /// Started at or after.
-    pub from: Option<Timestamp>,
-    /// Started before.
-    pub to: Option<Timestamp>,
-    /// Only these tags.
-    pub tag: Option<String>,
-    /// Only this folder.
-    pub folder: Option<String>,
-    /// What is in the bin instead of what is not.
-    pub is_bin: bool,
-    /// Where to go on.
-    pub cursor: Option<String>,
-    /// How many at most.
-    pub limit: usize,
+/// When a recording began.
+pub(super) fn start(record: &Record) -> Option<Timestamp> {
+    value::<Facts>(record, "facts").map(|facts| facts.started_at)
 }
 
-pub(super) fn by_start(record: &Record) -> Vec<Vec<u8>> {
-    let facts: Option<Facts> = value(record, "facts");
-    facts.map(|facts| keys::time(facts.started_at).to_vec()).into_iter().collect()
-}
-
-pub(super) fn words(_record: &Record) -> Vec<Vec<u8>> {
-    Vec::new()
-}
-
-pub(super) fn annotation_words(_record: &Record) -> Vec<Vec<u8>> {
-    Vec::new()
+/// When the recording of an annotation began, milliseconds since 1970.
+pub(super) fn start_of_annotated(record: &Record) -> Option<i64> {
+    value(record, "of")
 }
 
 impl Edits {
     /// Writes down what was seen of a recording.
     pub fn put_facts(&mut self, id: TakeId, facts: &Facts) {
+        self.note_start(id.into(), facts.started_at);
         self.put("recording", id.into(), "facts", facts);
     }
 
@@ -143,24 +139,59 @@ impl Edits {
         self.put("recording", id.into(), "plan", plan);
     }
 
+    /// The edits were made from this [`Annotation::version`]; if it is another by now, nothing is kept and the commit says
+    /// [`StoreError::Stale`].
+    pub fn expect_annotation(&mut self, id: TakeId, version: &str) {
+        self.expect_version("annotation", id.into(), &SAID, version);
+    }
+
     /// Gives it another title.
     pub fn put_title(&mut self, id: TakeId, title: &str) {
-        self.put("annotation", id.into(), "label", &title);
+        self.bound("title", title, TITLE_BYTES_MAX, false);
+        self.annotate(id, "label", &title);
     }
 
     /// Files it.
     pub fn put_filing(&mut self, id: TakeId, folder: &str, tags: &BTreeSet<String>) {
-        self.put("annotation", id.into(), "filing", &(folder, tags));
+        self.bound("folder", folder, FOLDER_BYTES_MAX, false);
+        if tags.len() > TAGS_MAX {
+            let why = format!("there are {} of them, and {TAGS_MAX} are the most", tags.len());
+            self.refuse(StoreError::Invalid { field: "tags", why });
+        }
+        if tags.contains("") {
+            self.refuse(StoreError::Invalid { field: "tags", why: "one is empty".into() });
+        }
+        tags.iter().for_each(|tag| self.bound("tags", tag, TAG_BYTES_MAX, false));
+        self.annotate(id, "filing", &(folder, tags));
     }
 
     /// Writes notes.
     pub fn put_notes(&mut self, id: TakeId, notes: &str) {
-        self.put("annotation", id.into(), "notes", &notes);
+        self.bound("notes", notes, NOTES_BYTES_MAX, true);
+        self.annotate(id, "notes", &notes);
     }
 
     /// Puts it into the bin, or takes it out.
     pub fn put_bin(&mut self, id: TakeId, since: Option<Timestamp>) {
-        self.put("annotation", id.into(), "bin", &since);
+        self.annotate(id, "bin", &since);
+    }
+
+    /// Says that it may not be deleted.
+    pub fn hold(&mut self, id: TakeId) {
+        self.note_annotated(id.into());
+        self.act("annotation", id.into(), Act::Disable { group: "hold".into(), value: "null".into() });
+    }
+
+    /// Says that it may be deleted again.
+    pub fn release(&mut self, id: TakeId) {
+        let act = Act::Enable { group: "hold".into(), value: "null".into(), replaces: Replaces::All };
+        self.note_annotated(id.into());
+        self.act("annotation", id.into(), act);
+    }
+
+    fn annotate(&mut self, id: TakeId, group: &str, value: &impl Serialize) {
+        self.note_annotated(id.into());
+        self.put("annotation", id.into(), group, value);
     }
 }
 
@@ -170,54 +201,38 @@ impl Store {
     /// # Errors
     /// The records cannot be read; likewise below.
     pub fn recording(&self, id: TakeId) -> Result<Option<Recording>, StoreError> {
-        match self.record("recording", id.into())? {
-            Some(record) => self.whole(&record),
-            None => Ok(None),
-        }
+        let id = Id::from(id);
+        let said = self.record("annotation", id)?;
+        Ok(self.record("recording", id)?.and_then(|record| self.whole(&record, said.as_ref())))
     }
 
-    /// A page of recordings, newest first.
+    /// Which recordings have been in the bin for [`BIN_DAYS`] and are not held, those longest there first; at most 1,000.
+    /// Removing what they recorded is the caller's.
     #[allow(clippy::missing_errors_doc)]
-    pub fn recordings(&self, query: &Query) -> Result<Page<Recording>, StoreError> {
-        let limit = query.limit.clamp(1, PAGE_MAX);
-        let mut after = query.cursor.as_deref().and_then(keys::read_cursor);
-        let mut items = Vec::new();
-        loop {
-            let index = "recording_by_start".into();
-            let scan = Scan { index, keys: Keys::All, is_backward: true, after: after.clone(), limit: limit + 1 };
-            let hits = self.scan(&scan)?;
-            let is_end = hits.len() <= limit;
-            for hit in hits {
-                let Some(recording) = self.whole(&hit.record)? else { continue };
-                after = Some((hit.key.clone(), hit.record.id()));
-                if !is_wanted(&recording, query) {
-                    continue;
-                }
-                if items.len() == limit {
-                    let last: &Recording = &items[limit - 1];
-                    let next = Some(keys::cursor(&keys::time(last.facts.started_at), Id::from(last.id).record()));
-                    return Ok(Page { items, next });
-                }
-                items.push(recording);
-            }
-            if is_end {
-                return Ok(Page { items, next: None });
-            }
-        }
+    pub fn purge_due(&self, now: Timestamp) -> Result<Vec<TakeId>, StoreError> {
+        let Ok(before) = now.checked_sub(SignedDuration::from_hours(24 * BIN_DAYS)) else { return Ok(Vec::new()) };
+        let keys = Keys::Between(Vec::new(), keys::time(before).to_vec());
+        let index = "annotation_bin_since".into();
+        let hits = self.scan(&Scan { index, keys, is_backward: false, after: None, limit: 1_000 })?;
+        let due = hits.iter().filter(|hit| !hit.record.is_disabled("hold"));
+        Ok(due.filter_map(|hit| Id::from_record(hit.record.id()).to_string().parse().ok()).collect())
     }
 
-    fn whole(&self, record: &Record) -> Result<Option<Recording>, StoreError> {
-        let id = Id::from_record(record.id());
-        let (Some(facts), Ok(take)) = (value(record, "facts"), id.to_string().parse()) else { return Ok(None) };
+    /// A recording out of its two records.
+    pub(super) fn whole(&self, record: &Record, said: Option<&Record>) -> Option<Recording> {
+        let id: TakeId = Id::from_record(record.id()).to_string().parse().ok()?;
+        let facts = value(record, "facts")?;
         let plan = value(record, "plan").unwrap_or(Plan { room: None, started_by: None, profile: "voice".into() });
-        let annotation = self.record("annotation", id)?.map(|record| annotation(&record)).unwrap_or_default();
-        Ok(Some(Recording { id: take, node: self.node, facts, plan, annotation }))
+        let annotation = match said {
+            Some(said) => annotation(said),
+            None => Annotation { version: super::version_of_nothing(), ..Annotation::default() },
+        };
+        Some(Recording { id, node: self.node, facts, plan, annotation })
     }
 }
 
 fn annotation(record: &Record) -> Annotation {
     let (folder, tags) = value(record, "filing").unwrap_or_default();
-    let dots: Vec<u8> = record.live().iter().flat_map(replicate::core::id::Dot::bytes).collect();
     Annotation {
         title: value(record, "label"),
         folder,
@@ -225,22 +240,6 @@ fn annotation(record: &Record) -> Annotation {
         notes: value(record, "notes").unwrap_or_default(),
         deleted_at: value::<Option<Timestamp>>(record, "bin").flatten(),
         is_held: record.is_disabled("hold"),
-        version: Id::of_name(&format!("{dots:?}")).0.simple().to_string(),
+        version: super::version(record, &SAID),
     }
-}
-
-fn is_wanted(recording: &Recording, query: &Query) -> bool {
-    let (facts, said) = (&recording.facts, &recording.annotation);
-    let has_text = query.text.as_ref().is_none_or(|text| {
-        let hay =
-            format!("{} {} {} {}", recording.title(), said.notes, facts.marks.join(" "), said.folder).to_lowercase();
-        text.to_lowercase().split_whitespace().all(|word| hay.contains(word))
-    });
-    has_text
-        && query.is_bin == said.deleted_at.is_some()
-        && (query.states.is_empty() || query.states.contains(&facts.state))
-        && query.from.is_none_or(|from| facts.started_at >= from)
-        && query.to.is_none_or(|to| facts.started_at < to)
-        && query.tag.as_ref().is_none_or(|tag| said.tags.contains(tag))
-        && query.folder.as_ref().is_none_or(|folder| said.folder == *folder)
 }

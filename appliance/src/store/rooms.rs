@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{Edits, Id, Store, StoreError, value};
 use crate::domain::watch::{Expects, Role};
 
+/// The most bytes of a room's or a channel's name.
+pub const NAME_BYTES_MAX: usize = 256;
+/// The most bytes of a room's notes.
+pub const NOTES_BYTES_MAX: usize = 16 * 1_024;
+
 /// Where recordings are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
@@ -19,6 +24,9 @@ pub struct Room {
     /// Whatever people want to say.
     #[serde(default)]
     pub notes: String,
+    /// Names what was read, for an edit to say what it was made from; empty in one that is made anew.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// What people said of a channel.
@@ -43,14 +51,29 @@ struct Label {
 }
 
 impl Edits {
+    /// The edits were made from this [`Room::version`]; if it is another by now, nothing is kept and the commit says
+    /// [`StoreError::Stale`].
+    pub fn expect_room(&mut self, id: Id, version: &str) {
+        self.expect_version("room", id, &[], version);
+    }
+
+    /// The edits were made from this version of [`Store::channels_with_version`]; likewise.
+    pub fn expect_channels(&mut self, node: Id, version: &str) {
+        self.expect_version("channels", node, &[], version);
+    }
+
     /// Adds or changes a room.
     pub fn put_room(&mut self, room: &Room) {
+        self.bound("name", &room.name, NAME_BYTES_MAX, false);
+        self.bound("time_zone", &room.time_zone, NAME_BYTES_MAX, false);
+        self.bound("notes", &room.notes, NOTES_BYTES_MAX, true);
         let label = Label { name: room.name.clone(), time_zone: room.time_zone.clone(), notes: room.notes.clone() };
         self.put("room", room.id, "label", &label);
     }
 
     /// Replaces what is said of a node's channels.
     pub fn put_channels(&mut self, node: Id, channels: &[ChannelLabel]) {
+        channels.iter().for_each(|channel| self.bound("label", &channel.label, NAME_BYTES_MAX, false));
         self.put("channels", node, "map", &channels);
     }
 }
@@ -66,7 +89,8 @@ impl Store {
         let room = |hit: &replicate::disk::store::Hit| {
             let label: Label = value(&hit.record, "label")?;
             let id = Id::from_record(hit.record.id());
-            Some(Room { id, name: label.name, time_zone: label.time_zone, notes: label.notes })
+            let version = super::version(&hit.record, &[]);
+            Some(Room { id, name: label.name, time_zone: label.time_zone, notes: label.notes, version })
         };
         Ok(hits.iter().filter_map(room).collect())
     }
@@ -74,6 +98,15 @@ impl Store {
     /// What is said of this node's channels.
     #[allow(clippy::missing_errors_doc)]
     pub fn channels(&self) -> Result<Vec<ChannelLabel>, StoreError> {
-        Ok(self.record("channels", self.node)?.and_then(|record| value(&record, "map")).unwrap_or_default())
+        Ok(self.channels_with_version()?.0)
+    }
+
+    /// As [`Store::channels`], with what names this state of it.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn channels_with_version(&self) -> Result<(Vec<ChannelLabel>, String), StoreError> {
+        Ok(match self.record("channels", self.node)? {
+            Some(record) => (value(&record, "map").unwrap_or_default(), super::version(&record, &[])),
+            None => (Vec::new(), super::version_of_nothing()),
+        })
     }
 }

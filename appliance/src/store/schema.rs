@@ -5,7 +5,7 @@
 use replicate::core::id::Stream;
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 
-use super::{audit, incidents, people, recordings};
+use super::{audit, incidents, people, search};
 
 /// Names of all kinds.
 pub const KINDS: [&str; 11] = [
@@ -47,8 +47,9 @@ pub fn schema() -> Schema {
         Kind::new("recording", Stream::Own)
             .group("facts", Form::Register)
             .group("plan", Form::Register)
-            .index("recording_by_start", 1, recordings::by_start)
-            .index("recording_word", 1, recordings::words),
+            .index("recording_by_start", 1, search::by_start)
+            .index("recording_state", 1, search::by_state)
+            .index("recording_word", 1, search::words),
         // What people say about it, under the same id.
         Kind::new("annotation", Stream::Cfg)
             .group("label", Form::Register)
@@ -56,7 +57,13 @@ pub fn schema() -> Schema {
             .group("notes", Form::Register)
             .group("bin", Form::Register)
             .group("hold", Form::Flag)
-            .index("annotation_word", 1, recordings::annotation_words),
+            // When its recording began: the order in which it is found. Noted by the store itself.
+            .group("of", Form::Register)
+            .index("annotation_word", 1, search::annotation_words)
+            .index("annotation_tag", 1, search::by_tag)
+            .index("annotation_folder", 1, search::by_folder)
+            .index("annotation_bin", 1, search::in_bin)
+            .index("annotation_bin_since", 1, search::in_bin_since),
         Kind::new("incident", Stream::Own)
             .group("facts", Form::Register)
             .index("incident_by_time", 1, incidents::by_time)
@@ -66,11 +73,13 @@ pub fn schema() -> Schema {
             .group("acknowledged", Form::Register)
             .group("suppressed", Form::Register)
             .group("resolved", Form::Register),
-        Kind::new("audit", Stream::Jrn).group("entry", Form::Register).index("audit_by_time", 1, audit::by_time).index(
-            "audit_by_target",
-            1,
-            audit::by_target,
-        ),
+        Kind::new("audit", Stream::Jrn)
+            .group("entry", Form::Register)
+            .index("audit_by_time", 1, audit::by_time)
+            .index("audit_by_target", 1, audit::by_target)
+            .index("audit_by_actor", 1, audit::by_actor)
+            .index("audit_by_action", 1, audit::by_action)
+            .index("audit_by_outcome", 1, audit::by_outcome),
         Kind::new("setting", Stream::Cfg).group("value", Form::Register),
         Kind::new("node", Stream::Own).group("inventory", Form::Register),
     ];

@@ -1,9 +1,11 @@
 //! Sessions: who is logged in here. They never leave the machine, so they lie in a file of their own.
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::{Id, Opened, Store, StoreError};
@@ -12,7 +14,7 @@ use super::{Id, Opened, Store, StoreError};
 const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions-1");
 
 /// The most sessions kept; the one unused longest gives way.
-pub const SESSIONS_MAX: usize = 10_000;
+pub const SESSIONS_MAX: u64 = 10_000;
 
 /// Someone who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,44 +37,90 @@ pub struct Session {
     pub agent: String,
 }
 
-/// The file.
+/// The file. After a failed write it is opened again: redb gives nothing more out of a file that failed.
 pub struct Local {
-    db: Database,
+    path: PathBuf,
+    db: RwLock<Option<Database>>,
 }
 
 fn fault(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Unusable(error.into().to_string())
+    let why = error.into().to_string();
+    if super::is_full(&why) { StoreError::Full(why) } else { StoreError::Unusable(why) }
+}
+
+/// Opens the file, or makes it. redb may panic on bytes that it did not write: that is damage too.
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let open = || -> Result<Database, redb::Error> {
+        let db = Database::builder().set_cache_size(1 << 20).create(path)?;
+        if db.begin_read()?.open_table(SESSIONS).is_err() {
+            let tx = db.begin_write()?;
+            tx.open_table(SESSIONS)?;
+            tx.commit()?;
+        }
+        Ok(db)
+    };
+    let opened = catch_unwind(AssertUnwindSafe(open));
+    opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("the database gave up on its bytes".into()))).map_err(fault)
 }
 
 impl Local {
     /// Opens the file; a damaged one is put aside: people log in again.
     pub(super) fn open(path: &Path, told: &mut Opened) -> Result<Self, StoreError> {
-        let open = || -> Result<Database, redb::Error> {
-            let db = Database::builder().set_cache_size(1 << 20).create(path)?;
-            let tx = db.begin_write()?;
-            tx.open_table(SESSIONS)?;
-            tx.commit()?;
-            Ok(db)
+        let db = match open(path) {
+            Ok(db) => db,
+            Err(full @ StoreError::Full(_)) => return Err(full),
+            Err(_) => {
+                let aside = path.with_extension("redb.damaged");
+                let moved = remove(&aside).and_then(|()| std::fs::rename(path, aside));
+                moved.map_err(|error| StoreError::Unusable(error.to_string()))?;
+                told.alarms.push("The list of sessions was damaged: everyone has to log in again.".into());
+                open(path)?
+            }
         };
-        let db = open().or_else(|_| {
-            let aside = path.with_extension("redb.damaged");
-            std::fs::rename(path, aside).map_err(|error| StoreError::Unusable(error.to_string()))?;
-            told.alarms.push("The list of sessions was damaged: everyone has to log in again.".into());
-            open().map_err(fault)
-        })?;
-        Ok(Self { db })
+        Ok(Self { path: path.to_owned(), db: RwLock::new(Some(db)) })
+    }
+
+    fn read<T>(&self, reading: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let shut = || StoreError::Unusable("the list of sessions could not be opened again".into());
+        let db = db.as_ref().ok_or_else(shut)?;
+        let read = catch_unwind(AssertUnwindSafe(|| reading(db)));
+        read.unwrap_or_else(|_| Err(StoreError::Unusable("the list of sessions is damaged".into())))
     }
 
     fn write(
         &self,
         work: impl FnOnce(&mut redb::Table<&str, &[u8]>) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        let tx = self.db.begin_write().map_err(fault)?;
-        {
-            let mut table = tx.open_table(SESSIONS).map_err(fault)?;
-            work(&mut table).map_err(fault)?;
+        let is_shut = self.db.read().unwrap_or_else(PoisonError::into_inner).is_none();
+        if is_shut {
+            self.heal();
         }
-        tx.commit().map_err(fault)
+        let kept = self.read(|db| {
+            let tx = db.begin_write().map_err(fault)?;
+            work(&mut tx.open_table(SESSIONS).map_err(fault)?).map_err(fault)?;
+            tx.commit().map_err(fault)
+        });
+        if kept.is_err() {
+            self.heal();
+        }
+        kept
+    }
+
+    fn heal(&self) {
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one holds the lock on the file.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(db.take()))));
+        *db = open(&self.path).ok();
+    }
+}
+
+/// Removes a file or a folder, if there is one.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
     }
 }
 
@@ -84,6 +132,20 @@ impl Store {
     pub fn put_session(&self, session: &Session) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(session).map_err(|error| StoreError::Refused(error.to_string()))?;
         self.local.write(|table| {
+            if table.len()? >= SESSIONS_MAX && table.get(session.hash.as_str())?.is_none() {
+                let mut oldest: Option<(Timestamp, String)> = None;
+                for row in table.iter()? {
+                    let (hash, kept) = row?;
+                    let seen =
+                        serde_json::from_slice::<Session>(kept.value()).map_or(Timestamp::MIN, |kept| kept.seen_at);
+                    if oldest.as_ref().is_none_or(|(at, _)| seen < *at) {
+                        oldest = Some((seen, hash.value().to_owned()));
+                    }
+                }
+                if let Some((_, hash)) = oldest {
+                    table.remove(hash.as_str())?;
+                }
+            }
             table.insert(session.hash.as_str(), bytes.as_slice())?;
             Ok(())
         })
@@ -92,23 +154,26 @@ impl Store {
     /// The session of a cookie.
     #[allow(clippy::missing_errors_doc)]
     pub fn session(&self, hash: &str) -> Result<Option<Session>, StoreError> {
-        let tx = self.local.db.begin_read().map_err(fault)?;
-        let table = tx.open_table(SESSIONS).map_err(fault)?;
-        let row = table.get(hash).map_err(fault)?;
-        Ok(row.and_then(|row| serde_json::from_slice(row.value()).ok()))
+        self.local.read(|db| {
+            let tx = db.begin_read().map_err(fault)?;
+            let table = tx.open_table(SESSIONS).map_err(fault)?;
+            let row = table.get(hash).map_err(fault)?;
+            Ok(row.and_then(|row| serde_json::from_slice(row.value()).ok()))
+        })
     }
 
     /// All sessions.
     #[allow(clippy::missing_errors_doc)]
     pub fn sessions(&self) -> Result<Vec<Session>, StoreError> {
-        let tx = self.local.db.begin_read().map_err(fault)?;
-        let table = tx.open_table(SESSIONS).map_err(fault)?;
-        let rows = table.iter().map_err(fault)?;
-        let mut sessions = Vec::new();
-        for row in rows {
-            sessions.extend(serde_json::from_slice::<Session>(row.map_err(fault)?.1.value()));
-        }
-        Ok(sessions)
+        self.local.read(|db| {
+            let tx = db.begin_read().map_err(fault)?;
+            let table = tx.open_table(SESSIONS).map_err(fault)?;
+            let mut sessions = Vec::new();
+            for row in table.iter().map_err(fault)? {
+                sessions.extend(serde_json::from_slice::<Session>(row.map_err(fault)?.1.value()));
+            }
+            Ok(sessions)
+        })
     }
 
     /// Ends a session.

@@ -1,20 +1,30 @@
 //! Writing: edits gathered, then kept in one durable step.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
 use replicate::core::entry::{Moment as Stamp, Quality};
 use replicate::core::id::BootId;
-use replicate::core::write::{Act, Draft, Replaces};
+use replicate::core::record::Version;
+use replicate::core::write::{Act, Draft, Expected, Replaces};
 use replicate::disk::store::Batch;
 use serde::Serialize;
 
-use super::{Id, Moment, Store, StoreError};
+use super::{Id, Moment, Store, StoreError, recordings};
 use crate::domain::ClockQuality;
 
 /// Changes that are kept together or not at all. Repositories add to it; [`Store::commit`] keeps it.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
     drafts: Vec<Draft>,
+    expected: Vec<Expected>,
     by: String,
-    refused: Option<String>,
+    refused: Option<StoreError>,
+    /// Recordings that people said something about.
+    annotated: BTreeSet<Id>,
+    /// Recordings whose facts change, and when they begin.
+    starts: BTreeMap<Id, Timestamp>,
 }
 
 impl Edits {
@@ -31,7 +41,7 @@ impl Edits {
     pub(super) fn put(&mut self, kind: &str, id: Id, group: &str, value: &impl Serialize) {
         match serde_json::to_string(value) {
             Ok(value) => self.act(kind, id, Act::Put { group: group.into(), value, replaces: Replaces::All }),
-            Err(error) => self.refused = Some(error.to_string()),
+            Err(error) => self.refuse(StoreError::Refused(error.to_string())),
         }
     }
 
@@ -46,23 +56,84 @@ impl Edits {
             last.reports = true;
         }
     }
+
+    /// Nothing of these edits will be kept; the first reason is told.
+    pub(super) fn refuse(&mut self, error: StoreError) {
+        self.refused.get_or_insert(error);
+    }
+
+    /// The edits were made from this version of a record's groups.
+    pub(super) fn expect_version(&mut self, kind: &str, id: Id, groups: &[&str], version: &str) {
+        // What is no version was never the present one.
+        let Ok(number) = u128::from_str_radix(version, 16) else { return self.refuse(StoreError::Stale) };
+        let groups = groups.iter().map(ToString::to_string).collect();
+        let version = Version(number.to_be_bytes());
+        self.expected.push(Expected { kind: kind.into(), id: id.record(), groups, version });
+    }
+
+    /// Refuses a text that is too long, or that has characters which are no text.
+    pub(super) fn bound(&mut self, field: &'static str, text: &str, bytes_max: usize, has_lines: bool) {
+        if text.len() > bytes_max {
+            let why = format!("it has {} bytes, and {bytes_max} are the most", text.len());
+            self.refuse(StoreError::Invalid { field, why });
+        }
+        if text.chars().any(|c| c.is_control() && !(has_lines && matches!(c, '\n' | '\r' | '\t'))) {
+            self.refuse(StoreError::Invalid { field, why: "it has a control character".into() });
+        }
+    }
+
+    pub(super) fn note_annotated(&mut self, id: Id) {
+        self.annotated.insert(id);
+    }
+
+    pub(super) fn note_start(&mut self, id: Id, at: Timestamp) {
+        self.starts.insert(id, at);
+    }
 }
 
 impl Store {
     /// Keeps changes; durable when it returns.
     ///
     /// # Errors
-    /// See [`StoreError`]; nothing was kept, or with [`StoreError::Unusable`] it is not known.
+    /// See [`StoreError`]; nothing was kept, or with [`StoreError::Unusable`] and [`StoreError::Full`] it is not known.
     pub fn commit(&self, edits: Edits, now: Moment) -> Result<(), StoreError> {
+        let mut edits = edits;
         if let Some(why) = edits.refused {
-            return Err(StoreError::Refused(why));
+            return Err(why);
         }
         if edits.drafts.is_empty() {
             return Ok(());
         }
-        let batch = Batch { expected: Vec::new(), drafts: edits.drafts, moment: moment(now, self.boot), is_urgent: true };
-        self.records.write(batch).wait()?;
+        let mut dated = self.dated(&edits)?;
+        let has_annotations = !edits.annotated.is_empty() || !dated.is_empty();
+        dated.append(&mut edits.drafts);
+        let (expected, moment) = (edits.expected, moment(now, self.boot));
+        let kept = self.records.write(Batch { expected, drafts: dated, moment, is_urgent: true }).wait();
+        if has_annotations {
+            self.annotations.fetch_add(1, Ordering::Release);
+        }
+        kept?;
         Ok(())
+    }
+
+    /// What people say is found in the order of when its recording began, so the annotation carries that along.
+    fn dated(&self, edits: &Edits) -> Result<Vec<Draft>, StoreError> {
+        let mut dating = Edits::by(&edits.by);
+        for id in edits.annotated.iter().chain(edits.starts.keys().filter(|id| !edits.annotated.contains(id))) {
+            let annotation = self.record("annotation", *id)?;
+            if annotation.is_none() && !edits.annotated.contains(id) {
+                continue;
+            }
+            let start = match edits.starts.get(id) {
+                Some(start) => Some(*start),
+                None => self.record("recording", *id)?.and_then(|record| recordings::start(&record)),
+            };
+            let known = annotation.as_ref().and_then(recordings::start_of_annotated);
+            if let Some(start) = start.map(Timestamp::as_millisecond).filter(|start| known != Some(*start)) {
+                dating.put("annotation", *id, "of", &start);
+            }
+        }
+        Ok(dating.drafts)
     }
 }
 

@@ -19,3 +19,8 @@ pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 pub fn ten_bytes() -> io::Result<[u8; 10]> {
     bytes()
 }
+
+/// A number that nobody has drawn before; 0 if the kernel gives none, which the store takes for a coincidence.
+pub fn nonce() -> u32 {
+    bytes::<4>().map_or(0, u32::from_ne_bytes)
+}

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-assets/dist"]
+#[folder = "../web-assets/dist"]
 #[allow_missing = true]
 struct Built;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-assets/static"]
+#[folder = "../web-assets/static"]
 #[allow_missing = true]
 struct Plain;
 

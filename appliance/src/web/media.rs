@@ -315,7 +315,13 @@ pub async fn get_listen(State(app): State<App>, caller: Caller, Query(query): Qu
         .name("listener".into())
         .spawn(move || {
             let _place = place;
-            while let Ok(Some(bytes)) = live.next() {
+            while let Ok(Some(bytes)) = live.next_bytes() {
+                if tx.is_closed() {
+                    return;
+                }
+                if bytes.is_empty() {
+                    continue;
+                }
                 // A listener who does not keep up is let go, and asks again where the room is now.
                 if tx.try_send(Ok(bytes.into())).is_err() {
                     return;

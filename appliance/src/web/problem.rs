@@ -127,6 +127,13 @@ impl From<Refused> for Problem {
                 Self { missing_permission: Some(permission.name()), ..problem }
             }
             Refused::NotFound => Self::not_found("thing"),
+            Refused::NotThemself => {
+                Self::new(StatusCode::FORBIDDEN, "person_needed", "A person is needed", refused.to_string() + ".")
+            }
+            Refused::PasswordIsGiven => {
+                let detail = "Your password was given to you: choose one of your own first (PUT /api/v1/auth/password).";
+                Self::new(StatusCode::FORBIDDEN, "password_change_needed", "Choose a password", detail)
+            }
             Refused::Wrong => {
                 let detail = "What you typed is not right. Recording is not touched.";
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_password", "Not logged in", detail)
@@ -166,6 +173,7 @@ impl From<StoreError> for Problem {
             StoreError::Unusable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "records_unusable", "The records cannot be used", told)
             }
+            StoreError::Invalid { field, why } => Self::unprocessable(field, why),
             StoreError::Stale => Self::conflict(told),
             StoreError::Refused(why) => Self::internal(&why),
         }

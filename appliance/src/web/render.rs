@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use rust_embed::RustEmbed;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::assets;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-assets/templates"]
+#[folder = "../web-assets/templates"]
 struct Templates;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -43,7 +44,7 @@ fn icon(name: String) -> Value {
 /// A sentence: the template and the view do not fit. Tests render every page with every fixture.
 pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
     let template = ENVIRONMENT.get_template(template).map_err(|error| error.to_string())?;
-    template.render(view).map_err(|error| format!("{error:#}"))
+    template.render(Serde(view)).map_err(|error| format!("{error:#}"))
 }
 
 /// A page as an answer.

@@ -48,7 +48,6 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(incidents::post_resolve))
         .routes(routes!(audit::get_list))
         .routes(routes!(audit::get_csv))
-        .routes(routes!(audit::get_jsonl))
         .routes(routes!(people::get_users, people::post_user))
         .routes(routes!(people::patch_user, people::delete_user))
         .routes(routes!(people::put_own_password))

@@ -94,6 +94,8 @@ pub enum CloseReason {
     NotExpected,
     /// Its target is gone from the configuration.
     TargetGone,
+    /// Somebody said that it is over.
+    Resolved,
 }
 
 /// How an incident ended.

@@ -115,6 +115,11 @@ impl Watch {
         }))
     }
 
+    /// Somebody says that it is over. If it is not, another one opens as if nothing had been.
+    pub fn resolve(&mut self, kind: IncidentKind, target: Target, now: Moment) -> Option<Change> {
+        self.cells.get_mut(&(kind, target))?.close(now, CloseReason::Resolved)
+    }
+
     /// Judges an observation and says what changed, causes before what follows from them.
     pub fn observe(&mut self, now: Moment, seen: &Observation) -> Vec<Change> {
         let step_us = self.last_us.map_or(0, |last| now.mono_us.saturating_sub(last));

@@ -48,7 +48,7 @@ impl Live {
     ///
     /// # Errors
     /// The talk with capture broke off.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, ListenError> {
+    pub fn next_bytes(&mut self) -> Result<Option<Vec<u8>>, ListenError> {
         if let Some(head) = self.line.head.take() {
             return Ok(Some(head));
         }

@@ -8,7 +8,7 @@ use super::*;
 use crate::audio::wav::WavReader;
 use crate::capture::take::export::Format;
 use crate::domain::Channels;
-use crate::service::test_takes::{RATE, TestTake};
+use crate::service::tests::takes::{RATE, TestTake};
 
 const SECOND: usize = RATE as usize;
 

@@ -10,7 +10,7 @@ use crate::domain::take::Segment;
 use crate::sys::files;
 
 /// The file's name.
-pub(super) const STATE: &str = "render.json";
+pub const STATE: &str = "render.json";
 
 /// The take as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use ::ogg::PacketReader;
 
 use super::*;
 use crate::audio::waveform::{DatReader, Peaks};
-use crate::service::test_takes::{RATE, TestTake};
+use crate::service::tests::takes::{RATE, TestTake};
 
 const SECOND: usize = RATE as usize;
 const ALL: u64 = u64::MAX / 2;

@@ -20,11 +20,11 @@ pub async fn post_backup(State(app): State<App>, caller: Caller) -> Result<Respo
         let about = About::thing("node", app.store.node(), &app.name);
         let allowed = allow::<BackUp>(&app, &caller, &Target::Fleet, about)?;
         let mut bytes = Vec::new();
-        match app.store.backup(&mut bytes) {
+        match app.store.backup(app.data.path(), caller.ctx.now.wall, &mut bytes) {
             Ok(_) => allowed.settle(Edits::default()),
             Err(error) => {
                 allowed.fail(&error.to_string());
-                return Err(error.into());
+                return Err(Problem::internal(&error.to_string()));
             }
         }
         Ok::<_, Problem>(bytes)

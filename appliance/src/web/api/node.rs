@@ -170,7 +170,7 @@ pub fn put_room(app: &App, caller: &Caller, edit: RoomEdit) -> Result<Room, Prob
     let about = About::thing("room", room.as_ref().map(|room| room.id.to_string()).unwrap_or_default(), &edit.name);
     let allowed = allow::<ChangeNode>(app, caller, &the_node(app)?, about.before(json!(room)).after(json!(edit)))?;
     let id = room.map_or_else(|| caller.ctx.new_id(), |room| room.id);
-    let room = Room { id, name: edit.name.trim().to_owned(), time_zone: edit.time_zone, notes: edit.notes };
+    let room = Room { id, name: edit.name.trim().to_owned(), time_zone: edit.time_zone, notes: edit.notes, version: String::new() };
     let mut edits = allowed.edits();
     edits.put_room(&room);
     allowed.commit(edits)?;

@@ -297,3 +297,19 @@ fn only_so_many_failed_renderings_are_incidents() {
     }
     assert_eq!(room.told(1.0).len(), 64);
 }
+
+#[test]
+fn what_somebody_resolved_is_over_and_opens_anew_if_it_is_not() {
+    let mut room = Room::new();
+    room.kill(1);
+    assert_eq!(room.told(3.0), ["+dead_path Channel(1)"]);
+
+    let now = room.moment();
+    let change = room.watch.resolve(IncidentKind::DeadPath, Target::Channel(1), now).unwrap();
+
+    assert_eq!(change.incident().closed.unwrap().reason, CloseReason::Resolved);
+    assert_eq!(room.watch.resolve(IncidentKind::DeadPath, Target::Channel(1), now), None);
+    assert_eq!(room.told(3.0), ["+dead_path Channel(1)"]);
+    room.revive(1);
+    assert_eq!(room.told(5.0), ["-dead_path Channel(1) Recovered"]);
+}

@@ -1,9 +1,12 @@
 //! The journal: who did what, with what outcome. Written by `access` alone, in the same step as what it tells of.
+//!
+//! Lives here: entries, writing one, pages by filters. `export` has the journal as a chain that can be proven elsewhere.
+
+pub mod export;
 
 use jiff::Timestamp;
-use replicate::core::index::Keys;
 use replicate::core::record::Record;
-use replicate::disk::store::Scan;
+use replicate::disk::join::{Join, Under};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -111,14 +114,58 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// Bytes of an id or a name that its index key has room for; what is longer is found by its beginning and compared.
+const WORD_BYTES_MAX: usize = 256;
+/// Places looked at for one page; beyond, the page ends early and says where to go on.
+const STEPS_MAX: usize = 10_000;
+
+/// What an index key can hold of a text that anybody may have made up.
+fn word(text: &str) -> Vec<u8> {
+    let text = &text[..text.floor_char_boundary(WORD_BYTES_MAX)];
+    let mut word: Vec<u8> = text.bytes().map(|byte| if byte < 2 { b' ' } else { byte }).collect();
+    word.push(0);
+    word
+}
+
+fn found(record: &Record, words: fn(&Entry) -> Vec<&str>) -> Vec<Vec<u8>> {
+    let Some(entry) = value::<Entry>(record, "entry") else { return Vec::new() };
+    let at = keys::time(entry.at);
+    words(&entry)
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| [word(text).as_slice(), &at].concat())
+        .collect()
+}
+
 pub(super) fn by_time(record: &Record) -> Vec<Vec<u8>> {
     let entry: Option<Entry> = value(record, "entry");
     entry.map(|entry| keys::time(entry.at).to_vec()).into_iter().collect()
 }
 
 pub(super) fn by_target(record: &Record) -> Vec<Vec<u8>> {
-    let entry: Option<Entry> = value(record, "entry").filter(|entry: &Entry| !entry.target.id.is_empty());
-    entry.map(|entry| [entry.target.id.as_bytes(), &[0], &keys::time(entry.at)].concat()).into_iter().collect()
+    found(record, |entry| vec![&entry.target.id])
+}
+
+pub(super) fn by_actor(record: &Record) -> Vec<Vec<u8>> {
+    found(record, |entry| vec![&entry.actor.id, &entry.actor.name])
+}
+
+pub(super) fn by_action(record: &Record) -> Vec<Vec<u8>> {
+    found(record, |entry| vec![&entry.action])
+}
+
+pub(super) fn by_outcome(record: &Record) -> Vec<Vec<u8>> {
+    found(record, |entry| vec![outcome_word(entry.outcome)])
+}
+
+/// The words that are stored: never change one.
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "failed",
+        Outcome::Partial => "partial",
+        Outcome::Denied => "denied",
+    }
 }
 
 impl Edits {
@@ -130,44 +177,44 @@ impl Edits {
 }
 
 impl Store {
-    /// A page of the journal, newest first.
+    /// A page of the journal, newest first. It may have fewer than were asked for and still say where to go on: what is
+    /// looked at for one page is bounded.
     ///
     /// # Errors
     /// The records cannot be read.
     pub fn audit(&self, query: &Query) -> Result<Page<Entry>, StoreError> {
         let limit = query.limit.clamp(1, PAGE_MAX);
-        let mut after = query.cursor.as_deref().and_then(keys::read_cursor);
-        let (index, keys) = match &query.target {
-            Some(target) => ("audit_by_target", Keys::Beginning([target.as_bytes(), &[0]].concat())),
-            None => ("audit_by_time", Keys::All),
-        };
-        let mut items: Vec<Entry> = Vec::new();
-        let mut last = None;
-        loop {
-            let scan = Scan { index: index.into(), keys: keys.clone(), is_backward: true, after, limit: limit + 1 };
-            let hits = self.scan(&scan)?;
-            let is_end = hits.len() <= limit;
-            after = None;
-            for hit in hits {
-                after = Some((hit.key.clone(), hit.record.id()));
-                let Some(entry) = value::<Entry>(&hit.record, "entry").filter(|entry| is_wanted(entry, query)) else {
-                    continue;
-                };
-                if items.len() == limit {
-                    return Ok(Page { items, next: last });
-                }
-                last = Some(keys::cursor(&hit.key, hit.record.id()));
-                items.push(entry);
-            }
-            if is_end {
-                return Ok(Page { items, next: None });
-            }
-        }
+        let joined = self.join(&asked(query, limit))?;
+        let ids: Vec<_> = joined.hits.iter().map(|(_, id)| *id).collect();
+        let records = self.all("audit", &ids)?;
+        let entries = records.iter().flatten().filter_map(|record| value::<Entry>(record, "entry"));
+        let items = entries.filter(|entry| is_wanted(entry, query)).collect();
+        Ok(Page { items, next: joined.rest.map(|(at, id)| keys::cursor(&at, id)) })
     }
 }
 
+fn asked(query: &Query, limit: usize) -> Join {
+    let list = |index: &str, word: Vec<u8>| Under::Word { index: index.into(), word };
+    let mut all = Vec::new();
+    all.extend(query.target.as_ref().map(|target| vec![list("audit_by_target", word(target))]));
+    all.extend(query.actor.as_ref().map(|actor| vec![list("audit_by_actor", word(actor))]));
+    all.extend(query.action.as_ref().filter(|action| !action.is_empty()).map(|action| {
+        let mut stem = word(action);
+        stem.pop();
+        vec![Under::Beginning { index: "audit_by_action".into(), stem }]
+    }));
+    all.extend(query.outcome.map(|outcome| vec![list("audit_by_outcome", word(outcome_word(outcome)))]));
+    if all.is_empty() {
+        all.push(vec![list("audit_by_time", Vec::new())]);
+    }
+    let after = query.cursor.as_deref().and_then(keys::read_place);
+    let (from, to) = (query.from.map(keys::time), query.to.map(keys::time));
+    Join { all, none: Vec::new(), from, to, after, limit, steps_max: STEPS_MAX }
+}
+
 fn is_wanted(entry: &Entry, query: &Query) -> bool {
-    query.actor.as_ref().is_none_or(|actor| entry.actor.id == *actor || entry.actor.name == *actor)
+    query.target.as_ref().is_none_or(|target| entry.target.id == *target)
+        && query.actor.as_ref().is_none_or(|actor| entry.actor.id == *actor || entry.actor.name == *actor)
         && query.action.as_ref().is_none_or(|action| entry.action.starts_with(action.as_str()))
         && query.outcome.is_none_or(|outcome| entry.outcome == outcome)
         && query.from.is_none_or(|from| entry.at >= from)
