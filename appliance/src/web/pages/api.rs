@@ -146,7 +146,8 @@ fn operation(document: &Value, path: &str, method: &str, operation: &Value) -> O
         text: said(&answer["description"]).unwrap_or_else(|| plain_answer(status).to_owned()),
     });
     Operation {
-        id: said(&operation["operationId"]).unwrap_or_else(|| format!("{method}{}", path.replace(['/', '{', '}'], "-"))),
+        id: said(&operation["operationId"])
+            .unwrap_or_else(|| format!("{method}{}", path.replace(['/', '{', '}'], "-"))),
         method: method.to_uppercase(),
         path: path.to_owned(),
         summary: text(&operation["summary"]),
@@ -186,7 +187,13 @@ fn body_fields(document: &Value, schema: &Value) -> Vec<Field> {
     }
     let schema = resolved(document, schema);
     let Some(properties) = schema["properties"].as_object() else {
-        let whole = Field { name: "body".into(), place: "body".into(), type_text: type_text(schema), is_required: true, text: String::new() };
+        let whole = Field {
+            name: "body".into(),
+            place: "body".into(),
+            type_text: type_text(schema),
+            is_required: true,
+            text: String::new(),
+        };
         return vec![whole];
     };
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -226,11 +233,14 @@ mod tests {
         let document = serde_json::to_value(docs::document()).unwrap();
         let api = told(&document);
         let told: usize = api.groups.iter().map(|group| group.operations.len()).sum();
-        let operations = document["paths"].as_object().unwrap().values().map(|methods| methods.as_object().unwrap().len());
+        let operations =
+            document["paths"].as_object().unwrap().values().map(|methods| methods.as_object().unwrap().len());
         assert_eq!(told, operations.sum::<usize>());
-        let start = api.groups.iter().flat_map(|group| &group.operations).find(|operation| {
-            operation.method == "POST" && operation.path == "/api/v1/recordings"
-        });
+        let start = api
+            .groups
+            .iter()
+            .flat_map(|group| &group.operations)
+            .find(|operation| operation.method == "POST" && operation.path == "/api/v1/recordings");
         assert!(start.unwrap().fields.iter().any(|field| field.name == "title" && field.place == "body"));
     }
 }

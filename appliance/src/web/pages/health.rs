@@ -139,12 +139,12 @@ fn quiet(views: &[IncidentView], clock: &Clock) -> Vec<Quiet> {
 struct Stretch {
     from: Timestamp,
     to: Timestamp,
-    state: State,
+    state: Tone,
 }
 
 /// What can be said of a quarter of an hour, the graver the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+enum Tone {
     None,
     Idle,
     Good,
@@ -156,21 +156,21 @@ enum State {
 fn ribbon(app: &App, clock: &Clock) -> Ribbon {
     let up_s = machine::mono_us().saturating_sub(app.started_us) / 1_000_000;
     let began = clock.now.checked_sub(SignedDuration::from_secs(i64::try_from(up_s).unwrap_or(0))).unwrap_or(clock.now);
-    let mut all = vec![Stretch { from: began, to: clock.now, state: State::Idle }];
+    let mut all = vec![Stretch { from: began, to: clock.now, state: Tone::Idle }];
     let recordings = incident::lately(app, Some(clock.now));
     all.extend(recordings.iter().map(|recording| {
         let facts = &recording.facts;
         let length = SignedDuration::try_from_secs_f64(facts.duration_seconds).unwrap_or(SignedDuration::ZERO);
         let end = facts.started_at.checked_add(length).unwrap_or(clock.now);
-        Stretch { from: facts.started_at, to: end, state: State::Good }
+        Stretch { from: facts.started_at, to: end, state: Tone::Good }
     }));
     let known = app.store.incidents(None, LOOKED_AT).map(|page| page.items).unwrap_or_default();
     all.extend(known.iter().chain(app.live.incidents().iter()).map(|known| {
         let incident = &known.incident;
         let state = match incident.severity {
-            Severity::Info => State::Info,
-            Severity::Warning => State::Warning,
-            Severity::Critical => State::Critical,
+            Severity::Info => Tone::Info,
+            Severity::Warning => Tone::Warning,
+            Severity::Critical => Tone::Critical,
         };
         Stretch { from: incident.began_at, to: incident.closed.map_or(clock.now, |closed| closed.at), state }
     }));
@@ -183,17 +183,21 @@ fn drawn(all: &[Stretch], clock: &Clock) -> Ribbon {
     let at = |second| Timestamp::from_second(second).unwrap_or(clock.now);
     let state_of = |from: Timestamp| {
         let to = at(from.as_second() + CELL_S);
-        all.iter().filter(|s| s.from < to && s.to >= from).map(|s| s.state).max().unwrap_or(State::None)
+        all.iter().filter(|s| s.from < to && s.to >= from).map(|s| s.state).max().unwrap_or(Tone::None)
     };
     let starts: Vec<Timestamp> = (0..CELLS).map(|cell| at(last - (CELLS - 1 - cell) * CELL_S)).collect();
-    let states: Vec<State> = starts.iter().map(|from| state_of(*from)).collect();
-    let count = |state: State| states.iter().filter(|s| **s == state).count() as u64;
+    let states: Vec<Tone> = starts.iter().map(|from| state_of(*from)).collect();
+    let count = |state: Tone| states.iter().filter(|s| **s == state).count() as u64;
     let quarters = |n| words::count(n, "quarter of an hour", "quarters of an hour");
-    let text = match (count(State::Critical), count(State::Warning)) {
+    let text = match (count(Tone::Critical), count(Tone::Warning)) {
         (0, 0) => "Health of the last 24 hours: nothing grave".to_owned(),
         (0, warning) => format!("Health of the last 24 hours: {} with warnings", quarters(warning)),
         (critical, warning) => {
-            format!("Health of the last 24 hours: {} with something critical, {} with warnings", quarters(critical), quarters(warning))
+            format!(
+                "Health of the last 24 hours: {} with something critical, {} with warnings",
+                quarters(critical),
+                quarters(warning)
+            )
         }
     };
     let marks = (0..=6).map(|mark| clock.time(at(last + CELL_S - (6 - mark) * 4 * 3_600)));
@@ -204,20 +208,25 @@ fn drawn(all: &[Stretch], clock: &Clock) -> Ribbon {
     }
 }
 
-fn cell(state: State, time: &str) -> Cell {
+fn cell(state: Tone, time: &str) -> Cell {
     let (key, word, y, height) = match state {
-        State::None => ("none", "not known", 29, 2),
-        State::Idle => ("idle", "idle", 25, 6),
-        State::Good => ("good", "recorded well", 20, 11),
-        State::Info => ("info", "worth knowing", 15, 16),
-        State::Warning => ("warning", "warning", 10, 21),
-        State::Critical => ("critical", "critical", 2, 29),
+        Tone::None => ("none", "not known", 29, 2),
+        Tone::Idle => ("idle", "idle", 25, 6),
+        Tone::Good => ("good", "recorded well", 20, 11),
+        Tone::Info => ("info", "worth knowing", 15, 16),
+        Tone::Warning => ("warning", "warning", 10, 21),
+        Tone::Critical => ("critical", "critical", 2, 29),
     };
     Cell { state: key.to_owned(), y, height, title: format!("{time}: {word}") }
 }
 
 /// Takes notice of an incident, keeps it quiet, says that it is over.
-pub async fn act(State(app): State<App>, Guest { caller, visit }: Guest, Two(id, act): Two<String>, sent: Sent) -> Answer {
+pub async fn act(
+    State(app): State<App>,
+    Guest { caller, visit }: Guest,
+    Two(id, act): Two<String>,
+    sent: Sent,
+) -> Answer {
     Ok(blocking(move || {
         let note = sent.text("note").trim();
         let done = match act.as_str() {
@@ -231,7 +240,9 @@ pub async fn act(State(app): State<App>, Guest { caller, visit }: Guest, Two(id,
         match done {
             Ok(code) => Ok(flash::redirect(&visit.back_or("/health"), Flash::new(code), visit.is_tls)),
             Err(problem) if problem.status == 404 => Err(problem),
-            Err(problem) if visit.came_from.as_deref() == Some("/") => super::now::page(&app, &caller, &visit, Some(&problem)),
+            Err(problem) if visit.came_from.as_deref() == Some("/") => {
+                super::now::page(&app, &caller, &visit, Some(&problem))
+            }
             Err(problem) => page(&app, &caller, &visit, Some(&problem)),
         }
     })
@@ -270,13 +281,15 @@ mod tests {
         let stretch = |from: &str, to: &str, state| Stretch { from: at(from), to: at(to), state };
         let ribbon = drawn(
             &[
-                stretch("2026-11-21T08:00:00Z", "2026-11-21T10:34:00Z", State::Idle),
-                stretch("2026-11-21T09:02:00Z", "2026-11-21T10:34:00Z", State::Good),
-                stretch("2026-11-21T10:31:00Z", "2026-11-21T10:32:00Z", State::Critical),
+                stretch("2026-11-21T08:00:00Z", "2026-11-21T10:34:00Z", Tone::Idle),
+                stretch("2026-11-21T09:02:00Z", "2026-11-21T10:34:00Z", Tone::Good),
+                stretch("2026-11-21T10:31:00Z", "2026-11-21T10:32:00Z", Tone::Critical),
             ],
             &clock,
         );
-        let state = |title: &str| ribbon.cells.iter().find(|cell| cell.title.starts_with(title)).map(|cell| cell.state.as_str());
+        let state = |title: &str| {
+            ribbon.cells.iter().find(|cell| cell.title.starts_with(title)).map(|cell| cell.state.as_str())
+        };
         assert_eq!(ribbon.cells.len(), 96);
         assert_eq!(ribbon.cells.last().map(|cell| cell.title.as_str()), Some("10:30: critical"));
         assert_eq!([state("10:15"), state("08:30"), state("07:30")], [Some("good"), Some("idle"), Some("none")]);

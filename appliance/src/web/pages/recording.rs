@@ -155,7 +155,12 @@ fn order(sent: &Sent) -> Result<Start, Problem> {
 }
 
 /// All else that a button does to one.
-pub async fn act(State(app): State<App>, Guest { caller, visit }: Guest, Two(id, act): Two<TakeId>, sent: Sent) -> Answer {
+pub async fn act(
+    State(app): State<App>,
+    Guest { caller, visit }: Guest,
+    Two(id, act): Two<TakeId>,
+    sent: Sent,
+) -> Answer {
     Ok(blocking(move || {
         let done = run(&app, &caller, id, &act, &sent);
         let home = format!("/recordings/{id}");
