@@ -26,7 +26,12 @@ static MANIFEST: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
 
 /// The URL of an asset.
 pub fn url(name: &str) -> String {
-    format!("/assets/{}", MANIFEST.get(name).map_or(name, String::as_str))
+    match MANIFEST.get(name) {
+        Some(built) => format!("/assets/{built}"),
+        None if Plain::get(name).is_some() => format!("/assets/{name}"),
+        // A script that was not built is left away: pages work without.
+        None => String::new(),
+    }
 }
 
 /// Serves an asset; one whose name carries its hash never changes.

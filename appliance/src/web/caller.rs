@@ -196,7 +196,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
+        let query = joined(parts.uri.query().unwrap_or_default().as_bytes());
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
             let path = error.path().to_string();
@@ -204,6 +204,18 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
             Problem::unprocessable(&field(&path, &why), why)
         })
     }
+}
+
+/// The pairs of a form: fields left empty are absent, and a field that stands several times is one list: `1,2`.
+fn joined(query: &[u8]) -> String {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query).filter(|(_, value)| !value.is_empty()) {
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => *values = format!("{values},{value}"),
+            None => fields.push((name.into_owned(), value.into_owned())),
+        }
+    }
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
 /// A path value; what is none is not found.

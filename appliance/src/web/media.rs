@@ -355,7 +355,8 @@ pub struct WaveQuery {
     pub points: Option<usize>,
 }
 
-/// The waveform of a stretch: audiowaveform `.dat`, version 2, lowest and highest of each channel for each point.
+/// The waveform of a stretch: audiowaveform `.dat`, version 2, lowest and highest of each channel for each point. The
+/// header `Waveform-First` is the index of its first point in the whole, `Waveform-Rate` the frames a second.
 #[utoipa::path(get, path = "/api/v1/recordings/{id}/waveform", tag = "media", params(("id" = String, Path), WaveQuery),
     responses((status = 200, description = "audiowaveform .dat version 2", content_type = "application/octet-stream"), (status = "4XX", body = Problem)))]
 pub async fn get_waveform(
@@ -364,7 +365,7 @@ pub async fn get_waveform(
     Path(id): Path<TakeId>,
     Query(query): Query<WaveQuery>,
 ) -> Result<Response, Problem> {
-    let (bytes, rate) = blocking(move || {
+    let (bytes, first, rate) = blocking(move || {
         let recording = recordings::find(&app, &caller, id)?;
         may(&app, &caller, Permission::RecordingPlayback, &in_room(&app, ResourceKind::Recording, &id.to_string())?)?;
         let rate = recording.facts.sample_rate.max(1);
@@ -375,17 +376,19 @@ pub async fn get_waveform(
             return Err(Problem::unprocessable("from", "0 <= from <= to, in seconds"));
         }
         let points = query.points.unwrap_or(2_000).clamp(1, POINTS_MAX);
-        Ok((stretch(&app, id, rate, (from, to.min(length)), points)?, rate))
+        let (bytes, first) = stretch(&app, id, rate, (from, to.min(length)), points)?;
+        Ok((bytes, first, rate))
     })
     .await??;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::HeaderName::from_static("x-sample-rate"), rate.to_string()),
+        (header::HeaderName::from_static("waveform-first"), first.to_string()),
+        (header::HeaderName::from_static("waveform-rate"), rate.to_string()),
     ];
     Ok((headers, bytes).into_response())
 }
 
-fn stretch(app: &App, id: TakeId, rate: u32, (from, to): (f64, f64), points: usize) -> Result<Vec<u8>, Problem> {
+fn stretch(app: &App, id: TakeId, rate: u32, (from, to): (f64, f64), points: usize) -> Result<(Vec<u8>, u64), Problem> {
     let frames = ((to - from) * f64::from(rate)) as u64;
     // The finest level that does not need more than four times the points: enough for any screen, small on the wire.
     let level = level_for(frames, 4 * points as u64);
@@ -395,7 +398,8 @@ fn stretch(app: &App, id: TakeId, rate: u32, (from, to): (f64, f64), points: usi
     let per_point = frames_per_point(level) as f64;
     let first = (from * f64::from(rate) / per_point) as u64;
     let count = (((to - from) * f64::from(rate) / per_point).ceil() as usize + 1).min(4 * POINTS_MAX);
-    reader.extract(first, count).map_err(|error| Problem::internal(&error.to_string()))
+    let bytes = reader.extract(first, count).map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok((bytes, first))
 }
 
 fn not_drawn() -> Problem {
@@ -415,7 +419,7 @@ pub async fn get_waveform_svg(
         let is_final = matches!(recording.facts.state, TakeState::Ready | TakeState::Incomplete);
         let rate = recording.facts.sample_rate.max(1);
         let to = recording.facts.duration_seconds;
-        Ok::<_, Problem>((picture(&stretch(&app, id, rate, (0.0, to), PICTURE_POINTS)?), is_final))
+        Ok::<_, Problem>((picture(&stretch(&app, id, rate, (0.0, to), PICTURE_POINTS)?.0), is_final))
     })
     .await??;
     let cache = if is_final { "private, max-age=3600" } else { "no-store" };

@@ -37,7 +37,7 @@ fn icon(name: String) -> Value {
     let name = if is_plain { name } else { String::new() };
     let sprite = assets::url("icons.svg");
     Value::from_safe_string(format!(
-        "<svg class=\"icon\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"
+        "<svg class=\"icon icon-{name}\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"></use></svg>"
     ))
 }
 

@@ -159,6 +159,26 @@ pub async fn get_csv(
     Ok((headers, text).into_response())
 }
 
+/// The journal as JSON Lines, oldest first, with the hash chain: `rakkr verify FILE` proves it offline.
+#[utoipa::path(get, path = "/api/v1/audit-events.jsonl", tag = "audit",
+    responses((status = 200, body = String, content_type = "application/jsonl"), (status = "4XX", body = Problem)))]
+pub async fn get_jsonl(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    let bytes = blocking(move || {
+        let about = About::thing("audit", "jsonl", "journal");
+        let allowed = allow::<ExportAudit>(&app, &caller, &Target::Fleet, about)?;
+        allowed.settle(crate::store::Edits::default());
+        let mut bytes = Vec::new();
+        app.store.write_audit((0, 0), &mut bytes)?;
+        Ok::<_, Problem>(bytes)
+    })
+    .await??;
+    let headers = [
+        (header::CONTENT_TYPE, "application/jsonl"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.jsonl\""),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
 #[cfg(test)]
 mod tests {
     use super::quoted;

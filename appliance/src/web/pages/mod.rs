@@ -1,11 +1,159 @@
-//! interim
-use super::caller::Caller;
-use super::{App, Problem};
-use axum::response::{IntoResponse, Response};
+//! Pages: a file, a template, a view of exactly the shape of its fixtures. The template decides nothing.
+//!
+//! A handler parses, gets who visits, calls the same function as the API, renders. A form answers with 303 to where the
+//! person was, or with the same page, a 4xx and what was typed. Pieces of pages for live streams are [`partials`].
+
+pub mod api;
+pub mod audit;
+pub mod claim_channels;
+pub mod claim_owner;
+pub mod claim_room;
+pub mod claim_test;
+pub mod error;
+pub mod health;
+pub mod help;
+pub mod login;
+pub mod node;
+pub mod now;
+pub mod parts;
+pub mod people;
+pub mod recording;
+pub mod recordings;
+pub mod settings;
+
 use std::collections::BTreeMap;
-pub fn partials(_: &App, _: &Caller, _: &str) -> Result<BTreeMap<String, String>, Problem> {
-    Ok(BTreeMap::new())
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use self::parts::chrome;
+use self::parts::flash;
+use self::parts::visit::Visit;
+use super::api::can_do;
+use super::caller::Caller;
+use super::{App, NoPage, Problem, render};
+use crate::domain::access::Permission;
+
+pub use error::error;
+
+impl IntoResponse for NoPage {
+    fn into_response(self) -> Response {
+        error(self.0)
+    }
 }
-pub fn error(problem: Problem) -> Response {
-    problem.into_response()
+
+/// What a page's handler answers.
+pub type Answer = Result<Response, NoPage>;
+
+/// Renders any template: for tests of templates with their fixtures.
+///
+/// # Errors
+/// A sentence: template and view do not fit.
+pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
+    render::render(template, view)
+}
+
+/// A page, to whoever visits; what was to be said once is said.
+fn show(visit: &Visit, template: &str, view: &impl Serialize) -> Response {
+    show_with(visit, StatusCode::OK, template, view)
+}
+
+/// The same with a status.
+fn show_with(visit: &Visit, status: StatusCode, template: &str, view: &impl Serialize) -> Response {
+    flash::said(render::page_with(status, template, view), visit.flash.as_ref(), visit.is_tls)
+}
+
+/// The status of a page that is shown again because of a problem.
+fn again(problem: Option<&Problem>) -> StatusCode {
+    problem.map_or(StatusCode::OK, Problem::status)
+}
+
+/// The pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
+/// commas: now, recordings, recording:<id>, health, node, claim.
+///
+/// # Errors
+/// Nobody may see it, or there is no such topic.
+pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<String, String>, Problem> {
+    let mut pieces = Pieces::default();
+    let counts = chrome::counts(app);
+    pieces.add("health-badge", "health_badge", &BTreeMap::from([("counts", counts)]))?;
+    for topic in topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()) {
+        match topic.split_once(':') {
+            None if topic == "now" => now::pieces(app, caller, &mut pieces)?,
+            None if topic == "claim" => claim_test::pieces(app, caller, &mut pieces)?,
+            None if topic == "recordings" => recordings::pieces(app, caller, &mut pieces)?,
+            None if topic == "health" => health::pieces(app, caller, &mut pieces)?,
+            None if topic == "node" => node::pieces(app, caller, &mut pieces)?,
+            Some(("recording", id)) => recording::pieces(app, caller, id, &mut pieces)?,
+            _ => return Err(Problem::not_found("topic")),
+        }
+    }
+    if !topics.split(',').any(|topic| topic == "now") && can_do(app, caller, Permission::RecordingRead) {
+        let banner = chrome::banner(app, caller);
+        pieces.add("banner-strip", "banner_strip", &BTreeMap::from([("banner", banner)]))?;
+    }
+    Ok(pieces.0)
+}
+
+/// Pieces of a page by selector.
+#[derive(Default)]
+pub struct Pieces(BTreeMap<String, String>);
+
+impl Pieces {
+    /// Adds the piece with this id, made by this partial template.
+    ///
+    /// # Errors
+    /// Template and view do not fit: a bug.
+    pub fn add(&mut self, id: &str, template: &str, view: &impl Serialize) -> Result<(), Problem> {
+        let html = render::render(&format!("partials/{template}.html"), view).map_err(|why| Problem::internal(&why))?;
+        let html = html.trim();
+        self.0.insert(
+            format!("#{id}"),
+            format!("<hx-partial hx-target=\"#{id}\" hx-swap=\"outerMorph\">{html}</hx-partial>"),
+        );
+        Ok(())
+    }
+}
+
+/// A piece without what counts by itself in the browser: two looks differ if this differs.
+pub fn steady(piece: &str) -> String {
+    const TICKING: [&str; 2] = ["rk-elapsed", "rk-countdown"];
+    let mut kept = String::with_capacity(piece.len());
+    let mut rest = piece;
+    loop {
+        let next = TICKING.iter().filter_map(|tag| Some((rest.find(&format!("<{tag} "))?, *tag))).min();
+        let Some((at, tag)) = next else { break };
+        let close = format!("</{tag}>");
+        let Some(length) = rest[at..].find(&close) else { break };
+        let inside = &rest[at..at + length];
+        kept.push_str(&rest[..at]);
+        kept.push_str(if inside.contains("data-running") { "<running>" } else { "<ticking>" });
+        rest = &rest[at + length + close.len()..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steady;
+
+    #[test]
+    fn seconds_that_only_pass_are_no_news() {
+        let at = |seconds: u32| {
+            format!(
+                "<p><rk-elapsed data-seconds=\"{seconds}\" data-running>0:00:{seconds}</rk-elapsed> since 09:02</p>"
+            )
+        };
+        assert_eq!(steady(&at(11)), steady(&at(12)));
+        let paused = at(11).replace(" data-running", "");
+        assert_ne!(steady(&at(11)), steady(&paused));
+        assert_ne!(steady(&at(11)), steady(&at(11).replace("09:02", "09:03")));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_kept_as_it_is() {
+        assert_eq!(steady("<rk-elapsed data-seconds"), "<rk-elapsed data-seconds");
+    }
 }
