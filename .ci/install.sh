@@ -61,6 +61,18 @@ need_rust() {
     done
 }
 
+# Scripts and style of the pages, into web-assets/dist, which cargo embeds. Without a package registry the pages go
+# without script: every task still works.
+build_assets() {
+    assets=$root/web-assets
+    newest=$(find "$assets/src" "$assets/static" "$assets/package-lock.json" "$assets/build.mjs" -newer "$assets/dist/manifest.json" 2>/dev/null | head -n 1)
+    if [ -e "$assets/dist/manifest.json" ] && [ -z "$newest" ]; then return 0; fi
+    command -v npm >/dev/null || need_packages nodejs npm
+    say "Building the pages' scripts"
+    (cd "$assets" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build) >&2 ||
+        say "The scripts could not be built (is the npm registry reachable?): the pages go without script."
+}
+
 # need_cargo_tool NAME VERSION [OPTIONS OF cargo install]: any version that is there will do, otherwise this one is
 # built. Unoptimised: it is built once in half the time and runs for a second.
 need_cargo_tool() {

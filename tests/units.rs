@@ -7,8 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Tenths of systemd's exposure level (0 closed, 10 open). Measured with systemd 252: jackd 0.9, capture 1.1.
-const EXPOSURE_MAX: &str = "12";
+/// Tenths of systemd's exposure level (0 closed, 10 open). Measured with systemd 252: jackd 0.9, capture 1.1; the node,
+/// which alone has a network, 1.9.
+fn exposure_max(unit: &Path) -> u32 {
+    if is_node(unit) { 19 } else { 12 }
+}
+
+fn is_node(unit: &Path) -> bool {
+    unit.file_name().is_some_and(|name| name == "rakkr.service")
+}
 
 #[test]
 fn systemd_understands_every_line_of_the_units() {
@@ -36,7 +43,7 @@ fn the_units_leave_little_open() {
         let output = security(&unit);
 
         let (table, complaints) = texts(&output);
-        assert!(output.status.success(), "{unit:?} is more exposed than {EXPOSURE_MAX}/10:\n{table}{complaints}");
+        assert!(output.status.success(), "{unit:?} is more exposed than {}/10 tenths:\n{table}{complaints}", exposure_max(&unit));
     }
 }
 
@@ -51,7 +58,7 @@ fn a_unit_that_opened_up_would_be_noticed() {
 
 #[test]
 fn what_would_silence_the_tape_is_not_restricted() {
-    for unit in units() {
+    for unit in units().into_iter().filter(|unit| !is_node(unit)) {
         let text = fs::read_to_string(&unit).unwrap();
         for line in ["RestrictRealtime=yes", "PrivateIPC=yes", "RemoveIPC=yes", "StartLimitBurst="] {
             assert!(!text.contains(line), "{unit:?} has {line}");
@@ -67,7 +74,7 @@ fn units() -> Vec<PathBuf> {
     let mut units: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     units.retain(|path| path.extension().is_some_and(|ending| ending == "service"));
     units.sort();
-    assert!(units.len() >= 2, "no units in {folder:?}");
+    assert!(units.len() >= 3, "no units in {folder:?}");
     units
 }
 
@@ -95,7 +102,7 @@ fn verify(units: &[PathBuf]) -> String {
 }
 
 fn security(unit: &Path) -> Output {
-    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    let threshold = format!("--threshold={}", exposure_max(unit));
     systemd_analyze(&["security", "--offline=true", "--no-pager", &threshold], &[unit.to_path_buf()])
 }
 

@@ -1,12 +1,15 @@
-//! `rakkr demo`: the product at work without a sound card.
+//! `rakkr demo`: the product at work without a sound card: a node with its page until Ctrl-C, or with `--seconds` the tape
+//! machine alone, with proof.
 //!
-//! It starts a private JACK server with the dummy driver, plays voices into it, runs a real `rakkr capture` beside it,
+//! With `--seconds` it starts a private JACK server with the dummy driver, plays voices into it, runs a real `rakkr capture` beside it,
 //! records, shows the meters meanwhile, exports, verifies, and compares what was recorded with what was played, sample by
 //! sample. Everything it starts it ends, also on Ctrl-C.
 
+mod node;
 mod voices;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::meters::Screen;
 use super::{print, seconds, take};
@@ -39,9 +43,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Args)]
 pub struct Arguments {
-    /// How long to record
-    #[arg(long, value_name = "N", default_value = "20", value_parser = seconds)]
-    seconds: f64,
+    /// Without the page: record this long, export, verify, compare with what was played, end
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    seconds: Option<f64>,
+    /// Where the page is, for this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where the page is, over HTTPS
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
     /// How many channels
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     channels: u16,
@@ -51,7 +61,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    ensure!(arguments.seconds >= 1.0, "a demo lasts at least a second");
+    ensure!(arguments.seconds.is_none_or(|seconds| seconds >= 1.0), "a demo lasts at least a second");
     let server = format!("rakkr-demo-{}", std::process::id());
     // Before any thread: libjack reads it.
     env::set_jack_server(&server);
@@ -60,8 +70,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         signal_hook::flag::register(signal, interrupted.clone()).context("signals cannot be watched")?;
     }
     let room = Room::prepare(arguments, server)?;
-    let result = room.show(arguments, &interrupted);
-    if interrupted.load(Ordering::SeqCst) {
+    let result = match arguments.seconds {
+        Some(seconds) => room.show(arguments, seconds, &interrupted),
+        None => room.open(arguments, &interrupted),
+    };
+    if arguments.seconds.is_some() && interrupted.load(Ordering::SeqCst) {
         print("\ninterrupted: everything is put away")?;
         return Ok(ExitCode::from(130));
     }
@@ -83,7 +96,30 @@ impl Room {
         Ok(Self { server, folder, is_kept })
     }
 
-    fn show(&self, arguments: &Arguments, interrupted: &AtomicBool) -> anyhow::Result<ExitCode> {
+    /// The page, until somebody interrupts.
+    fn open(&self, arguments: &Arguments, interrupted: &AtomicBool) -> anyhow::Result<ExitCode> {
+        print("1. a private JACK server (dummy driver, realtime)")?;
+        let _jackd = self.start_jackd(arguments.channels)?;
+        let voices = voices::load(usize::from(arguments.channels))?;
+        print(&format!("2. {}, played on {} ports", voices.what, arguments.channels))?;
+        let _player = self.start_player(&voices.channels, interrupted)?;
+        print("3. rakkr node, which starts rakkr capture")?;
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be watched")?;
+        std::thread::spawn(move || {
+            if signals.forever().next().is_some() {
+                let _ = stop.send(());
+            }
+        });
+        let ports: Vec<String> = (1..=arguments.channels).map(|number| format!("{PLAYER}:out_{number}")).collect();
+        let data = self.folder.join("data");
+        print("4. claimed, with an owner made up for this demo:")?;
+        node::run(&data, &self.server, &ports, arguments.listen, arguments.http, &stopped, interrupted)?;
+        print("\neverything is put away")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn show(&self, arguments: &Arguments, seconds: f64, interrupted: &AtomicBool) -> anyhow::Result<ExitCode> {
         print("1. a private JACK server (dummy driver, realtime)")?;
         let _jackd = self.start_jackd(arguments.channels)?;
         let voices = voices::load(usize::from(arguments.channels))?;
@@ -95,10 +131,10 @@ impl Room {
         let mut client = wait_for("capture", interrupted, || Client::connect(&data).ok())?;
         wait_for("the sources", interrupted, || all_connected(&mut client).then_some(()))?;
         wait_a_little(interrupted, Duration::from_secs_f64(PRE_ROLL_SECONDS + 0.3));
-        let id = start_take(&mut client, arguments.seconds)?;
-        let length = arguments.seconds + PRE_ROLL_SECONDS;
+        let id = start_take(&mut client, seconds)?;
+        let length = seconds + PRE_ROLL_SECONDS;
         print(&format!("4. recording {id}: {length} s, the first of them from before Start\n"))?;
-        watch(&data, arguments.seconds, interrupted)?;
+        watch(&data, seconds, interrupted)?;
         ensure!(!interrupted.load(Ordering::SeqCst), "interrupted");
         wait_for("the end of the recording", interrupted, || is_whole(&data, id).then_some(()))?;
         print("")?;

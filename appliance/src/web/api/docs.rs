@@ -37,3 +37,31 @@ pub fn document() -> OpenApi {
 pub async fn get_document(State(_): State<App>) -> Json<OpenApi> {
     Json(document())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written anew by `RAKKR_WRITE_OPENAPI=1 cargo nextest run -p rakkr --lib docs`.
+    #[test]
+    fn the_document_in_the_repository_is_the_one_the_handlers_make() {
+        let made = document().to_pretty_json().unwrap() + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../web-assets/help/openapi.json");
+        if std::env::var_os("RAKKR_WRITE_OPENAPI").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(kept == made, "the API has changed: look at it, then write {path} anew (see above)");
+    }
+
+    #[test]
+    fn every_call_but_health_claim_and_login_says_what_an_error_looks_like() {
+        let document = document();
+        for (path, item) in &document.paths.paths {
+            for operation in [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().flatten() {
+                let is_health = ["/livez", "/readyz", "/healthz", "/api/v1/openapi.json"].contains(&path.as_str());
+                assert!(is_health || operation.responses.responses.contains_key("4XX"), "{path}");
+            }
+        }
+    }
+}
