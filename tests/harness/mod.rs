@@ -29,7 +29,7 @@ pub use clock::FakeClock;
 pub use disk::SmallDisk;
 pub use feed::Feed;
 pub use hogs::Hogs;
-pub use node::{EMAIL, Node, PASSWORD};
+pub use node::Node;
 pub use recorder::Recorder;
 pub use room::{Plan, Room};
 pub use server::{JackServer, Options, command};

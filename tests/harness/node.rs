@@ -10,9 +10,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// The owner of every node that a test claims.
-pub const EMAIL: &str = "owner@example.org";
+const EMAIL: &str = "owner@example.org";
 /// Long and not in any list.
-pub const PASSWORD: &str = "quiet lantern beside nine rivers";
+const PASSWORD: &str = "quiet lantern beside nine rivers";
 
 /// A node over a data folder; dropping it ends it.
 pub struct Node {
@@ -129,11 +129,6 @@ impl Node {
     /// What it said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
-    }
-
-    /// The process.
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// Claims with the code in the data folder.

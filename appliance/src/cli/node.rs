@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let _ = stop.send(());
         }
     });
-    node::run(&options, &stopped, |ready, access| tell(ready, access))?;
+    node::run(&options, &stopped, tell)?;
     Ok(ExitCode::SUCCESS)
 }
 

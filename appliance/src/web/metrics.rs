@@ -32,6 +32,9 @@ pub async fn get_metrics(
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }
 
+/// A value of a channel.
+type Reading = fn(&crate::capture::engine::meters::ChannelMeter) -> Option<f64>;
+
 /// Text in the OpenMetrics format, one family after the other.
 struct Metrics(String);
 
@@ -97,7 +100,7 @@ impl Metrics {
 
     fn channels(&mut self, app: &App) {
         let Some(frame) = app.live.meters() else { return };
-        let families: [(&str, &str, &str, fn(&crate::capture::engine::meters::ChannelMeter) -> Option<f64>); 4] = [
+        let families: [(&str, &str, &str, Reading); 4] = [
             ("rakkr_channel_rms_dbfs", "gauge", "RMS of the last 50 ms.", |c| c.rms_dbfs.map(f64::from)),
             ("rakkr_channel_peak_dbfs", "gauge", "Highest sample of the last 50 ms.", |c| c.peak_dbfs.map(f64::from)),
             ("rakkr_channel_clipped_samples", "counter", "Clipped samples.", |c| Some(c.clipped_total as f64)),

@@ -50,11 +50,6 @@ pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
     template.render(Serde(view)).map_err(|error| format!("{error:#}"))
 }
 
-/// A page as an answer.
-pub fn page(template: &str, view: &impl Serialize) -> Response {
-    page_with(StatusCode::OK, template, view)
-}
-
 /// A page with a status.
 pub fn page_with(status: StatusCode, template: &str, view: &impl Serialize) -> Response {
     match render(template, view) {

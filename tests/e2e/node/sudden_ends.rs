@@ -5,6 +5,9 @@ use crate::harness::*;
 use serde_json::{Value, json};
 use std::fs;
 
+/// What is done to a file.
+type Damage = fn(&std::path::Path);
+
 /// Kills during one recording.
 const KILLS: usize = 50;
 
@@ -44,7 +47,7 @@ fn a_node_that_was_down_finds_what_was_recorded_meanwhile() {
 
 #[test]
 fn damaged_records_are_set_aside_while_recording_goes_on() {
-    let damages: [(&str, fn(&std::path::Path)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("truncated", |file| fs::File::options().write(true).open(file).unwrap().set_len(5_000).unwrap()),
         ("removed", |file| fs::remove_file(file).unwrap()),
         ("zeroed", |file| fs::write(file, vec![0; 100_000]).unwrap()),

@@ -13,8 +13,15 @@ use crate::store::people::User;
 
 fn add(desk: &Desk, by: &Actor, name: &str, roles: &[Role]) -> Result<(User, String), AccessError> {
     let roles: BTreeSet<Role> = roles.iter().copied().collect();
-    let new = NewUser { name: name.into(), email: format!("{name}@example.org"), roles, groups: BTreeSet::new() };
-    desk.access.add_user(desk.allow(by), &desk.ctx(), new)
+    let new = NewUser {
+        name: name.into(),
+        email: format!("{name}@example.org"),
+        roles,
+        groups: BTreeSet::new(),
+        password: None,
+    };
+    let (user, given) = desk.access.add_user(desk.allow(by), &desk.ctx(), new)?;
+    Ok((user, given.expect("a password was made")))
 }
 
 #[test]
