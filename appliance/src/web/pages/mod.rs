@@ -56,7 +56,7 @@ pub fn render(template: &str, view: &impl Serialize) -> Result<String, String> {
 
 /// A page, to whoever visits; what was to be said once is said.
 fn show(visit: &Visit, template: &str, view: &impl Serialize) -> Response {
-    flash::said(render::page(template, view), visit.flash.as_ref(), visit.is_tls)
+    show_with(visit, StatusCode::OK, template, view)
 }
 
 /// The same with a status.
