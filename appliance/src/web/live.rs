@@ -102,7 +102,7 @@ fn stream(
                 return;
             };
             for (name, text) in &pieces {
-                if sent.get(name) == Some(text) {
+                if sent.get(name).is_some_and(|before| pages::steady(before) == pages::steady(text)) {
                     continue;
                 }
                 number += 1;

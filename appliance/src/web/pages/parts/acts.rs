@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// Name, what one does, what one did.
-const VERBS: [(&str, &str, &str); 27] = [
+const VERBS: [(&str, &str, &str); 29] = [
     ("recording.start", "start", "started"),
     ("recording.stop", "stop", "stopped"),
     ("recording.extend", "extend", "extended"),
@@ -39,6 +39,7 @@ const VERBS: [(&str, &str, &str); 27] = [
     ("recording.edit", "change", "changed"),
     ("recording.delete", "delete", "deleted"),
     ("recording.restore", "restore", "restored"),
+    ("recording.purge", "remove for good", "removed for good"),
     ("recording.render", "make again the formats of", "made again the formats of"),
     ("recording.play", "play", "played"),
     ("recording.download", "download", "downloaded"),
@@ -57,6 +58,7 @@ const VERBS: [(&str, &str, &str); 27] = [
     ("self.session", "end a session", "ended a session"),
     ("node.claim", "claim", "claimed"),
     ("auth.login", "log in as", "logged in as"),
+    ("auth.logout", "log out", "logged out"),
 ];
 
 /// Acts as choices of a filter: name and words.
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_act_has_its_words() {
-        for (name, _) in ALL.iter().filter(|(name, _)| *name != "auth.logout") {
+        for (name, _) in ALL {
             assert!(VERBS.iter().any(|(known, _, _)| known == name), "{name} has no words");
         }
     }
