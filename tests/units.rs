@@ -43,7 +43,11 @@ fn the_units_leave_little_open() {
         let output = security(&unit);
 
         let (table, complaints) = texts(&output);
-        assert!(output.status.success(), "{unit:?} is more exposed than {}/10 tenths:\n{table}{complaints}", exposure_max(&unit));
+        assert!(
+            output.status.success(),
+            "{unit:?} is more exposed than {}/10 tenths:\n{table}{complaints}",
+            exposure_max(&unit)
+        );
     }
 }
 

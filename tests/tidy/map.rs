@@ -42,7 +42,9 @@ pub fn pairs(tree: &Tree) -> Vec<Finding> {
     const TEMPLATES: &str = "web-assets/templates/pages/";
     let names = |folder: &str, ending: &str| -> BTreeSet<String> {
         let inside = tree.paths.iter().filter_map(|path| path.strip_prefix(folder)).filter(|rest| !rest.contains('/'));
-        inside.filter(|rest| *rest != "mod.rs").map(|rest| rest.trim_end_matches(ending).to_string()).collect()
+        // What pages share is no page.
+        let inside = inside.filter(|rest| !["mod.rs", "parts.rs"].contains(rest));
+        inside.map(|rest| rest.trim_end_matches(ending).to_string()).collect()
     };
     let (code, templates) = (names(CODE, ".rs"), names(TEMPLATES, ".html"));
     let lone = |folder: &str, name: &String, ending: &str, text: &str| Finding {

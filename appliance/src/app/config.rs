@@ -67,7 +67,7 @@ impl Config {
     fn read(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);
-            let line = text[..at.min(text.len())].lines().count().max(1);
+            let line = 1 + text[..at.min(text.len())].matches('\n').count();
             let said = error.message();
             let unknown = said.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
             match unknown {

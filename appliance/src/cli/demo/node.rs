@@ -17,8 +17,8 @@ use crate::capture::socket::client::Client;
 use crate::capture::take::DataDir;
 use crate::cli::print;
 use crate::domain::access::{ResourceKind, Room, RoomId, Target};
-use crate::domain::words;
 use crate::domain::watch::{Expects, Role};
+use crate::domain::words;
 use crate::service::control::{self, NewRecording};
 use crate::service::moment;
 use crate::store::rooms::ChannelLabel;
@@ -82,7 +82,8 @@ fn begin(data: &Path, ready: &Ready, access: &Access, channels: usize, interrupt
         let actor = Actor::service("demo");
         let target = Target::in_room(ResourceKind::Recording, "new", room);
         let about = About::thing("recording", "", "Demo");
-        let allowed = access.allow::<StartRecording>(&ctx, &actor, &target, about).map_err(|error| anyhow!("{error}"))?;
+        let allowed =
+            access.allow::<StartRecording>(&ctx, &actor, &target, about).map_err(|error| anyhow!("{error}"))?;
         let new = NewRecording {
             title: "Hearing 24/113, morning".into(),
             channels: crate::domain::Channels::All,
@@ -109,7 +110,8 @@ fn label(access: &Access, ctx: &Ctx, room: &Room, channels: usize) -> anyhow::Re
     let node = access.store().node();
     let about = About::thing("node", node, "channels").after(json!(labels));
     let target = Target::node(node.to_string(), vec![room.clone()]);
-    let allowed = access.allow::<ChangeNode>(ctx, &Actor::service("demo"), &target, about).map_err(|error| anyhow!("{error}"))?;
+    let allowed =
+        access.allow::<ChangeNode>(ctx, &Actor::service("demo"), &target, about).map_err(|error| anyhow!("{error}"))?;
     let mut edits = allowed.edits();
     edits.put_channels(node, &labels);
     Ok(allowed.commit(edits)?)

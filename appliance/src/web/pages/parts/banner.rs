@@ -233,5 +233,4 @@ fn listed(names: &[&str]) -> String {
 }
 
 #[cfg(test)]
-#[path = "banner_tests.rs"]
 mod tests;
