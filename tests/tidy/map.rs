@@ -43,7 +43,7 @@ pub fn pairs(tree: &Tree) -> Vec<Finding> {
     let names = |folder: &str, ending: &str| -> BTreeSet<String> {
         let inside = tree.paths.iter().filter_map(|path| path.strip_prefix(folder)).filter(|rest| !rest.contains('/'));
         // What pages share is no page.
-        let inside = inside.filter(|rest| !["mod.rs", "parts.rs"].contains(rest));
+        let inside = inside.filter(|rest| !["mod.rs", "parts"].contains(rest));
         inside.map(|rest| rest.trim_end_matches(ending).to_string()).collect()
     };
     let (code, templates) = (names(CODE, ".rs"), names(TEMPLATES, ".html"));
