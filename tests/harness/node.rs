@@ -180,6 +180,27 @@ impl Node {
         self.send(self.http.request(method, self.at(path)).bearer_auth(&self.token).json(body))
     }
 
+    /// Logs in as the owner, by password.
+    pub fn log_in(&mut self) {
+        let login = json!({"email": EMAIL, "password": PASSWORD});
+        let answer = self.send(self.http.post(self.at("/api/v1/auth/login")).json(&login)).is(200);
+        self.token = answer["token"].as_str().expect("a token").into();
+    }
+
+    /// Private memory of the process, kilobytes.
+    pub fn memory_kb(&self) -> u64 {
+        let pid = self.child.as_ref().map_or(0, Child::id);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the node runs");
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says it");
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")
+    }
+
+    /// A backup, with its status.
+    pub fn backup(&self) -> (u16, Vec<u8>) {
+        let answer = self.http.post(self.at("/api/v1/backup")).bearer_auth(&self.token).send().expect("an answer");
+        (answer.status().as_u16(), answer.bytes().expect("a body").to_vec())
+    }
+
     /// Bytes of a file, with its status.
     pub fn bytes(&self, path: &str, range: Option<&str>) -> (u16, Vec<u8>) {
         let mut request = self.http.get(self.at(path)).bearer_auth(&self.token);

@@ -110,6 +110,12 @@ pub fn tls(folder: &Path, host: &str, addresses: &[IpAddr], ctx: &Ctx) -> io::Re
     load(&key_file, &certificate_file).map(|identity| (identity, alarm)).map_err(io::Error::other)
 }
 
+/// The key and certificate that lie in `tls/`, if there are any; nothing is changed.
+pub fn look(folder: &Path) -> Option<Result<Identity, String>> {
+    let (key, certificate) = (folder.join("tls/key.pem"), folder.join("tls/cert.pem"));
+    (key.exists() || certificate.exists()).then(|| load(&key, &certificate))
+}
+
 fn load(key: &Path, certificate: &Path) -> Result<Identity, String> {
     let key = private::read(key, FILE_BYTES_MAX).ok_or("the key is missing, no text or open to others")?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| format!("the key: {error}"))?;

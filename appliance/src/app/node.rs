@@ -73,6 +73,7 @@ pub struct Ready {
 pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &Access)) -> anyhow::Result<()> {
     // Fails only if one is installed already, and there is no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    env::raise_file_limit();
     let started_us = clock::mono_us();
     let data = DataDir::new(&options.data_dir);
     std::fs::create_dir_all(data.path()).with_context(|| format!("{} cannot be made", data.path().display()))?;

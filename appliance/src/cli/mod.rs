@@ -6,6 +6,7 @@
 mod backup;
 mod capture;
 mod demo;
+mod doctor;
 mod export;
 mod meters;
 mod node;
@@ -50,6 +51,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Put a backup back
     Restore(restore::Arguments),
+    /// Look at what a node needs, and say what to do about what is amiss
+    Doctor(LookArguments),
     /// What the recorder is doing, and what troubles it
     Status(LookArguments),
     /// Watch the levels
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Meters(arguments) => meters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -4,6 +4,7 @@
 //! change. Then binary: sequence (u32), Unix milliseconds of the end of what was measured (f64), for each channel peak and
 //! RMS in hundredths of dBFS (i16, -32768 is "no data"), then a byte of flags for each channel; little-endian.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -63,9 +64,19 @@ async fn send(mut socket: WebSocket, app: App) {
     let mut frames = app.live.watch_meters();
     let mut told: Vec<(u16, String)> = Vec::new();
     let mut sequence = 0_u32;
+    let mut changed = app.live.changed();
+    let mut names = names(&app).await;
     loop {
         let frame = tokio::select! {
             frame = frames.recv() => frame,
+            // Someone may have named a channel.
+            news = changed.changed() => {
+                if news.is_err() {
+                    return;
+                }
+                names = self::names(&app).await;
+                continue;
+            }
             said = socket.recv() => match said {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
@@ -77,7 +88,8 @@ async fn send(mut socket: WebSocket, app: App) {
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
-        let labels: Vec<(u16, String)> = frame.channels.iter().map(|c| (c.number, c.label.clone())).collect();
+        let labels: Vec<(u16, String)> =
+            frame.channels.iter().map(|c| (c.number, names.get(&c.number).unwrap_or(&c.label).clone())).collect();
         if labels != told {
             let channels: Vec<_> =
                 labels.iter().map(|(number, label)| json!({"number": number, "label": label})).collect();
@@ -92,6 +104,17 @@ async fn send(mut socket: WebSocket, app: App) {
             return;
         }
     }
+}
+
+/// The names that people gave to channels.
+async fn names(app: &App) -> BTreeMap<u16, String> {
+    let app = app.clone();
+    let known = blocking(move || app.store.channels().unwrap_or_default()).await.unwrap_or_default();
+    known
+        .into_iter()
+        .filter(|channel| !channel.label.is_empty())
+        .map(|channel| (channel.number, channel.label))
+        .collect()
 }
 
 /// A frame as bytes.

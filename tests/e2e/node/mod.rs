@@ -1,6 +1,7 @@
 //! The node: what people and programs see of it, and what happens to it.
 
 mod contract;
+mod strangers;
 mod sudden_ends;
 
 use crate::harness::*;

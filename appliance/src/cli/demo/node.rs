@@ -79,6 +79,9 @@ fn begin(data: &Path, ready: &Ready, access: &Access, channels: usize, interrupt
         wait_for("the sources", interrupted, || {
             Client::connect(&data).ok().and_then(|mut client| all_connected(&mut client).then_some(()))
         })?;
+        // What is kept from before Start must have been heard.
+        super::wait_a_little(interrupted, std::time::Duration::from_millis(1_500));
+        let ctx = Ctx::new(moment(clock::now()), rng::bytes::<32>()?, "", "rakkr demo");
         let actor = Actor::service("demo");
         let target = Target::in_room(ResourceKind::Recording, "new", room);
         let about = About::thing("recording", "", "Demo");

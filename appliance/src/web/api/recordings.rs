@@ -20,7 +20,7 @@ use crate::access::acts::{
 use crate::domain::access::{Permission, ResourceKind};
 use crate::domain::{Channels, TakeId, TakeInfo, TakeState};
 use crate::service::control::{self, NewRecording};
-use crate::store::recordings::{PAGE_MAX, Query as Wanted, Recording};
+use crate::store::recordings::{Annotation, Facts, PAGE_MAX, Plan, Query as Wanted, Recording};
 use crate::web::caller::{Body, Caller, Path, Query};
 use crate::web::view::{List, RecordingDetail, RecordingView};
 use crate::web::{App, Problem, blocking};
@@ -177,6 +177,7 @@ pub fn start(app: &App, caller: &Caller, start: Start) -> Result<RecordingDetail
         return Err(Problem::unprocessable("profile", why));
     }
     let room = room_of(app)?.and_then(|room| room.id.as_str().parse().ok());
+    let title = start.title.clone();
     let new = NewRecording {
         title: start.title,
         channels: start.channels,
@@ -187,7 +188,31 @@ pub fn start(app: &App, caller: &Caller, start: Start) -> Result<RecordingDetail
     };
     let id = control::start(&app.data, allowed, new)?;
     app.live.bump();
-    detail(app, caller, id)
+    match detail(app, caller, id) {
+        // It records; the records do not take it yet (a full disk), and get it as soon as they do.
+        Err(problem) if problem.status == 404 => Ok(RecordingDetail::of(&unwritten(app, id, title, caller), None)),
+        answer => answer,
+    }
+}
+
+/// A recording that has begun and is in no record.
+fn unwritten(app: &App, id: TakeId, title: String, caller: &Caller) -> Recording {
+    let facts = Facts {
+        state: TakeState::Scheduled,
+        title,
+        started_at: caller.ctx.now.wall,
+        clock_quality: caller.ctx.now.quality,
+        sample_rate: 0,
+        duration_seconds: 0.0,
+        channels: Vec::new(),
+        gaps: (0, 0.0),
+        marks: Vec::new(),
+        peak_dbfs: None,
+        bytes: 0,
+        is_gone: false,
+    };
+    let plan = Plan { room: None, started_by: Some(caller.actor.named.name.clone()), profile: "voice".into() };
+    Recording { id, node: app.store.node(), facts, plan, annotation: Annotation::default() }
 }
 
 /// One with all that is known.

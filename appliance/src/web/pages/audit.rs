@@ -211,12 +211,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
     let view = View {
         chrome: chrome::chrome(app, Some(caller), visit, About { title: "Audit", nav: "audit", live: "" }),
         total_text: total_text(found.len(), next.is_some()),
-        chain: Chain {
-            state: "unknown".to_owned(),
-            word: "Not checked here.".to_owned(),
-            text: "Export JSON Lines and run `rakkr verify` on the file: it proves every entry, without this recorder."
-                .to_owned(),
-        },
+        chain: Chain { state: "unknown".to_owned(), word: "Not checked here.".to_owned(), text: how_to_prove(app) },
         acts: choices_of("Any act", acts::choices(), &asked.act),
         outcomes: choices(&outcomes, &asked.outcome),
         actors: choices_of("Anybody", people.into_iter().map(|name| (name.clone(), name)), &asked.actor),
@@ -311,6 +306,12 @@ fn via(entry: &Entry) -> String {
         _ => "",
     };
     [with, entry.address.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The head of the chain goes with it: a file that lost its end is whole in itself.
+fn how_to_prove(app: &App) -> String {
+    let head = app.store.audit_head().ok().flatten().map(|head| format!(" --head {head}")).unwrap_or_default();
+    format!("Export JSON Lines and run rakkr verify FILE{head}: it proves every entry, without this recorder.")
 }
 
 #[cfg(test)]
