@@ -73,13 +73,12 @@ async function play({ page }) {
 
 /** Opens the page of a recording that has just begun. */
 async function openRunning(page, title) {
-  await page.goto("/");
+  await stopAll({ page });
   await start(page, title);
   await banner(page, "Recording");
-  const url = await newest(page);
-  await page.goto(url);
-  await page.locator("rk-player").waitFor();
-  return url;
+  await page.goto(await newest(page));
+  await page.locator("h1.rec-title", { hasText: title }).waitFor();
+  await page.locator("rk-player[data-live]").waitFor();
 }
 
 async function playWhileRecording({ page }) {
@@ -132,7 +131,7 @@ async function undo({ page }) {
 }
 
 async function hostile({ page }) {
-  await page.goto("/");
+  await stopAll({ page });
   await start(page, HOSTILE);
   await page.locator("#banner .banner-title", { hasText: HOSTILE }).waitFor();
   await press(page, "Stop");
