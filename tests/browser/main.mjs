@@ -3,10 +3,13 @@ import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startDemo } from "./demo.mjs";
 import { looks } from "./looks.mjs";
-import { session } from "./session.mjs";
+import { session, stopAll } from "./session.mjs";
 import { launch, logIn, visit } from "./visitor.mjs";
 
 const USAGE = "Usage: tests/browser/run BINARY [--shots DIR] [--only WORD]";
+
+/** Characters of what a claim that does not hold may say: enough to name every page of a broken style. */
+const LINES_MAX = 4000;
 
 async function main() {
   const options = { shots: { type: "string" }, only: { type: "string", default: "" } };
@@ -39,7 +42,10 @@ async function tryAll(at, only) {
     const error = await attempt(at).then(() => null, (error) => error);
     if (error) failed++;
     console.log(`${error ? "FAIL" : "ok  "} ${claim} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
-    if (error) console.log(`    ${String(error.message).slice(0, 4000)}`);
+    if (!error) continue;
+    console.log(`    ${String(error.message).replace(/\u001b\[\d+m/g, "").slice(0, LINES_MAX)}`);
+    // What it left running must not fail the next ones as well.
+    await stopAll(at).catch(() => undefined);
   }
   console.log(`${claims.length} claims tried, ${failed} failed`);
   return failed;

@@ -71,19 +71,40 @@ async function play({ page }) {
   assert((await page.locator("rk-player .warn").textContent()) === "", "the player tells of trouble");
 }
 
-async function playWhileRecording({ page }) {
-  await page.goto("/");
-  await start(page, "Heard while it is made");
+/** Opens the page of a recording that has just begun. */
+async function openRunning(page, title) {
+  await stopAll({ page });
+  await start(page, title);
   await banner(page, "Recording");
   await page.goto(await newest(page));
+  await page.locator("h1.rec-title", { hasText: title }).waitFor();
   await page.locator("rk-player[data-live]").waitFor();
-  const length = () => page.evaluate(() => Number(document.querySelector("rk-player").dataset.seconds));
-  const before = await length();
-  await page.waitForFunction((before) => Number(document.querySelector("rk-player").dataset.seconds) > before + 2, before);
-  await page.locator("rk-player .p-play").click();
+}
+
+async function playWhileRecording({ page }) {
+  await openRunning(page, "Heard while it is made");
+  await page.locator("rk-player[data-live] .p-play").click();
   await page.waitForFunction(() => document.querySelector("rk-player audio").currentTime > 0.3);
-  await page.locator("#page .keys").first().getByRole("button", { name: "Stop", exact: true }).click();
-  await page.locator(".recording-state .state:not(.state-recording, .state-paused, .state-finishing)").first().waitFor();
+  await stopAll({ page });
+}
+
+async function growing({ page }) {
+  await openRunning(page, "Seen to grow");
+  const length = await page.evaluate(() => Number(document.querySelector("rk-player").dataset.seconds));
+  await page.waitForFunction((length) => Number(document.querySelector("rk-player").dataset.seconds) > length + 2, length);
+  await stopAll({ page });
+}
+
+/** Nothing runs: what every claim begins with, and the next one after a claim that did not hold. */
+export async function stopAll({ page }) {
+  await page.goto("/");
+  const keys = page.locator("#transport .keys");
+  await page.locator("#banner").waitFor();
+  while (await keys.count()) {
+    const running = await page.locator("#transport .running").first().getAttribute("id");
+    await press(page, "Stop");
+    await page.locator(`#${running}`).waitFor({ state: "detached" });
+  }
 }
 
 async function edit({ page }) {
@@ -110,7 +131,7 @@ async function undo({ page }) {
 }
 
 async function hostile({ page }) {
-  await page.goto("/");
+  await stopAll({ page });
   await start(page, HOSTILE);
   await page.locator("#banner .banner-title", { hasText: HOSTILE }).waitFor();
   await press(page, "Stop");
@@ -155,6 +176,7 @@ export const session = [
   ["mark, pause, resume and stop are followed without loading the page again", steer],
   ["a recording's waveform is drawn, it plays and it seeks", play],
   ["a recording can be heard while it is made", playWhileRecording],
+  ["the page of a running recording grows with it", growing],
   ["a hostile title is only words", hostile],
   ["a delete is undone by one press", undo],
   ["a title is edited, and what is in the bin is not listed", edit],

@@ -35,8 +35,8 @@ export async function logIn(page, { email, password }) {
   await page.locator("#banner").waitFor();
 }
 
-/** Waits until the banner of Now says this word. */
-export const banner = (page, word) => page.locator("#banner .banner-word", { hasText: word }).waitFor();
+/** Waits until the banner of Now says this word, and no other: "Not recording" has "recording" in it. */
+export const banner = (page, word) => page.locator("#banner .banner-word", { hasText: new RegExp(`^\\s*${word}\\s*$`) }).waitFor();
 
 /** Presses the key of that name beside the recorder. */
 export const press = (page, name) => page.locator("#transport .keys").first().getByRole("button", { name, exact: true }).click();
