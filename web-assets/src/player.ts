@@ -139,11 +139,14 @@ class Player extends HTMLElement {
 
   private readonly grow = (event: Event): void => {
     const { data } = (event as CustomEvent<{ data: string }>).detail;
-    const grown = JSON.parse(data) as { id: string; seconds: number };
+    const grown = JSON.parse(data) as { id: string; seconds: number; is_live: boolean };
     if (!(this.dataset["stream"] ?? "").includes(grown.id)) return;
+    const hasEnded = this.isLive && !grown.is_live;
+    // What plays goes on as a stream; the next play takes the file.
+    if (hasEnded && !this.isPlaying) this.removeAttribute("data-live");
     this.dataset["seconds"] = String(grown.seconds);
     this.tell();
-    if (performance.now() - this.grownAt < FRESH_MS) return;
+    if (!hasEnded && performance.now() - this.grownAt < FRESH_MS) return;
     this.grownAt = performance.now();
     void this.wave.grow(grown.seconds);
   };

@@ -34,6 +34,8 @@ const QUEUE: usize = 16;
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// Points of a waveform that are sent at most.
 const POINTS_MAX: usize = 20_000;
+/// The code of a waveform that is not there yet.
+const NOT_DRAWN: &str = "not_drawn_yet";
 /// Points of the picture of a whole recording.
 const PICTURE_POINTS: usize = 160;
 
@@ -358,7 +360,7 @@ pub struct WaveQuery {
 /// The waveform of a stretch: audiowaveform `.dat`, version 2, lowest and highest of each channel for each point. The
 /// header `Waveform-First` is the index of its first point in the whole, `Waveform-Rate` the frames a second.
 #[utoipa::path(get, path = "/api/v1/recordings/{id}/waveform", tag = "media", params(("id" = String, Path), WaveQuery),
-    responses((status = 200, description = "audiowaveform .dat version 2", content_type = "application/octet-stream"), (status = "4XX", body = Problem)))]
+    responses((status = 200, description = "audiowaveform .dat version 2", content_type = "application/octet-stream"), (status = 204, description = "Not drawn yet"), (status = "4XX", body = Problem)))]
 pub async fn get_waveform(
     State(app): State<App>,
     caller: Caller,
@@ -376,10 +378,16 @@ pub async fn get_waveform(
             return Err(Problem::unprocessable("from", "0 <= from <= to, in seconds"));
         }
         let points = query.points.unwrap_or(2_000).clamp(1, POINTS_MAX);
-        let (bytes, first) = stretch(&app, id, rate, (from, to.min(length)), points)?;
-        Ok((bytes, first, rate))
+        match stretch(&app, id, rate, (from, to.min(length)), points) {
+            Ok((bytes, first)) => Ok((bytes, first, rate)),
+            Err(problem) if problem.code == NOT_DRAWN => Ok((Vec::new(), 0, rate)),
+            Err(problem) => Err(problem),
+        }
     })
     .await??;
+    if bytes.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::HeaderName::from_static("waveform-first"), first.to_string()),
@@ -404,7 +412,7 @@ fn stretch(app: &App, id: TakeId, rate: u32, (from, to): (f64, f64), points: usi
 
 fn not_drawn() -> Problem {
     let detail = "The waveform of this recording is not drawn yet; it is made by itself. The recording is not touched.";
-    Problem::new(StatusCode::NOT_FOUND, "not_drawn_yet", "Not drawn yet", detail)
+    Problem::new(StatusCode::NOT_FOUND, NOT_DRAWN, "Not drawn yet", detail)
 }
 
 /// The picture of a whole recording, for lists.
@@ -419,7 +427,12 @@ pub async fn get_waveform_svg(
         let is_final = matches!(recording.facts.state, TakeState::Ready | TakeState::Incomplete);
         let rate = recording.facts.sample_rate.max(1);
         let to = recording.facts.duration_seconds;
-        Ok::<_, Problem>((picture(&stretch(&app, id, rate, (0.0, to), PICTURE_POINTS)?.0), is_final))
+        match stretch(&app, id, rate, (0.0, to), PICTURE_POINTS) {
+            Ok((dat, _)) => Ok((picture(&dat), is_final)),
+            // An empty picture, asked for again: a list with broken images helps nobody.
+            Err(problem) if problem.code == NOT_DRAWN => Ok((picture(&[]), false)),
+            Err(problem) => Err(problem),
+        }
     })
     .await??;
     let cache = if is_final { "private, max-age=3600" } else { "no-store" };

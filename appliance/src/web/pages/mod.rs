@@ -116,6 +116,13 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// Tells the page's script something by name.
+    pub fn tell(&mut self, name: &str, what: &serde_json::Value) {
+        self.0.insert(name.to_owned(), what.to_string());
+    }
+}
+
 /// A piece without what counts by itself in the browser: two looks differ if this differs.
 pub fn steady(piece: &str) -> String {
     const TICKING: [&str; 2] = ["rk-elapsed", "rk-countdown"];

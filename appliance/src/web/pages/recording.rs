@@ -260,6 +260,10 @@ pub(super) fn pieces(app: &App, caller: &Caller, id: &str, pieces: &mut Pieces) 
         mark_denied: mark_denied(app, caller, &detail),
         mark_at_placeholder: "now".to_owned(),
     };
+    // To the second: what grows is told once a second, and once more when it has ended.
+    let (seconds, is_live) = (detail.recording.duration_seconds, is_live(detail.recording.state));
+    let seconds = if is_live { seconds.floor() } else { seconds };
+    pieces.tell("grew", &serde_json::json!({"id": id.to_string(), "seconds": seconds, "is_live": is_live}));
     pieces.add(&format!("state-{id}"), "recording_state", &live)?;
     pieces.add("marks", "marks", &live)
 }
