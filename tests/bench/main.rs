@@ -14,6 +14,7 @@ mod harness;
 mod exact;
 mod figure;
 mod files;
+mod node;
 mod peers;
 mod process;
 mod prompt;
@@ -27,7 +28,7 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 6] = ["store", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 7] = ["store", "node", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
 fn run(group: &str, sheet: &Sheet, is_quick: bool) {
     match group {
         "store" => store::measure(sheet, if is_quick { 10_000 } else { 100_000 }),
+        "node" => node::measure(sheet, is_quick),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),

@@ -36,7 +36,11 @@ fn moment() -> Moment {
 }
 
 fn open(folder: &Path) -> Store {
-    Store::open(folder, Id::of_name("bench"), "boot", moment(), || 1).unwrap().0
+    open_as(folder, Id::of_name("bench"))
+}
+
+fn open_as(folder: &Path, node: Id) -> Store {
+    Store::open(folder, node, "boot", moment(), || 1).unwrap().0
 }
 
 /// Numbers that look like chance and are the same in every run (xorshift, Marsaglia 2003).
@@ -66,15 +70,16 @@ fn rare(number: usize) -> String {
     format!("{}{}{}", syllable(number), syllable(number / 70), syllable(number / 4_900 + 3))
 }
 
-fn fill(folder: &Path, count: usize) {
-    let (store, mut chance) = (open(folder), Chance(88_172_645_463_325_252));
+/// Writes so many recordings of a node; `is_gone` says that their audio is not there any more, so that nobody looks for it.
+pub fn fill(folder: &Path, node: Id, count: usize, is_gone: bool) {
+    let (store, mut chance) = (open_as(folder, node), Chance(88_172_645_463_325_252));
     let mut edits = Edits::by("bench");
     for number in 0..count {
         let at = Timestamp::from_second(BEGIN + number as i64 * 600).unwrap();
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
         let id = TakeId::new(at, bytes);
-        edits.put_facts(id, &facts(chance.words(4), at, chance.words(6)));
+        edits.put_facts(id, &Facts { is_gone, ..facts(chance.words(4), at, chance.words(6)) });
         edits.put_plan(id, &Plan { room: None, started_by: Some("Ada".into()), profile: "voice".into() });
         // Half are said something about, as in a house where somebody cares.
         if number.is_multiple_of(2) {
@@ -116,14 +121,14 @@ fn ms(work: impl FnOnce()) -> f64 {
 }
 
 /// The value below which so many hundredths of the values are.
-fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
+pub fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() * hundredths / 100).min(values.len() - 1)]
 }
 
 pub fn measure(sheet: &Sheet, count: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let built = ms(|| fill(folder.path(), count));
+    let built = ms(|| fill(folder.path(), Id::of_name("bench"), count, false));
     let file = folder.path().join("records.redb");
     let megabytes = std::fs::metadata(&file).unwrap().len() as f64 / 1e6;
     eprintln!("{count} recordings in {:.0} s, {megabytes:.0} MB", built / 1_000.0);

@@ -187,9 +187,14 @@ impl Node {
         self.token = answer["token"].as_str().expect("a token").into();
     }
 
+    /// Its process id; 0 if it does not run.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
     /// Private memory of the process, kilobytes.
     pub fn memory_kb(&self) -> u64 {
-        let pid = self.child.as_ref().map_or(0, Child::id);
+        let pid = self.pid();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the node runs");
         let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says it");
         line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")

@@ -1,5 +1,7 @@
 //! Sound and its picture: files with Range, streams from any second, waveforms, the room live.
 
+mod ranged;
+
 use std::io::Cursor;
 
 use axum::body::Body as HttpBody;
@@ -21,6 +23,7 @@ use crate::access::About;
 use crate::access::acts::{DownloadRecording, ListenLive, PlayRecording};
 use crate::audio::waveform::{DatReader, frames_per_point, level_for};
 use crate::capture::take::export::Format;
+use crate::capture::take::wav_view::WavView;
 use crate::domain::access::{Permission, ResourceKind};
 use crate::domain::{Channels, TakeId, TakeState};
 use crate::service::listen::{self, FileRequest, ListenError, Piece, StreamFormat, StreamRequest, TakeStream};
@@ -102,7 +105,7 @@ pub async fn get_file(
     let is_first = text(request.headers(), header::RANGE)
         .is_none_or(|range| range.trim() == "bytes=0-" || range.starts_with("bytes=0-"));
     let place = app.limits.exports.clone().acquire_owned().await.map_err(|_| Problem::internal("the node ends"))?;
-    let (path, key, name) = blocking(move || {
+    let (found, name) = blocking(move || {
         let _place = place;
         let recording = recordings::find(&app, &caller, id)?;
         let target = in_room(&app, ResourceKind::Recording, &id.to_string())?;
@@ -122,10 +125,21 @@ pub async fn get_file(
                 allow::<DownloadRecording>(&app, &caller, &target, about)?.settle(Edits::default());
             }
         }
-        Ok::<_, Problem>((found.0, found.1, file_name(&recording, ending)))
+        Ok::<_, Problem>((found, file_name(&recording, ending)))
     })
     .await??;
-    Ok(send(request, path, &key, kind, &name).await)
+    match found {
+        Found::File(path, key) => Ok(send(request, path, &key, kind, &name).await),
+        Found::Wav(view, key) => ranged::send(&request, *view, &key, kind, &name),
+    }
+}
+
+/// Where the bytes come from.
+enum Found {
+    /// A file on disk, with what names its bytes.
+    File(std::path::PathBuf, String),
+    /// Written while it is sent.
+    Wav(Box<WavView>, String),
 }
 
 /// The listening copy of all channels is for the player; everything else is taken away.
@@ -136,19 +150,23 @@ fn is_player(wanted: &FileRequest) -> bool {
         && wanted.to_seconds.is_none()
 }
 
-fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<(std::path::PathBuf, String), Problem> {
+fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<Found, Problem> {
     let copy = app.data.render(recording.id).join(render::COPY);
     if is_player(wanted) && copy.is_file() {
         let about = std::fs::metadata(&copy).map_err(|error| Problem::internal(&error.to_string()))?;
-        return Ok((copy, format!("{}-{}", recording.id, about.len())));
+        return Ok(Found::File(copy, format!("{}-{}", recording.id, about.len())));
     }
     let take = app.data.take(recording.id);
     if recording.facts.is_gone || !take.path().exists() {
         let detail = "The audio of this recording is not on this recorder's disk any more.";
         return Err(Problem::new(StatusCode::GONE, "audio_gone", "The audio is gone", detail));
     }
+    if wanted.format == Format::Wav {
+        let (view, key) = app.files.wav(&take, wanted)?;
+        return Ok(Found::Wav(Box::new(view), key));
+    }
     let kept = app.files.exported_file(&take, wanted)?;
-    Ok((kept.path, kept.key))
+    Ok(Found::File(kept.path, kept.key))
 }
 
 /// A name that any system takes: letters, digits, dashes; the title as far as it goes.
@@ -175,6 +193,12 @@ async fn send(request: Request, path: std::path::PathBuf, key: &str, kind: &'sta
         Ok(response) => response.map(HttpBody::new),
         Err(never) => match never {},
     };
+    describe(&mut response, tag, kind, name);
+    response
+}
+
+/// What every download says of itself.
+fn describe(response: &mut Response, tag: String, kind: &'static str, name: &str) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -187,7 +211,6 @@ async fn send(request: Request, path: std::path::PathBuf, key: &str, kind: &'sta
             headers.insert(name, value);
         }
     }
-    response
 }
 
 /// What to stream.

@@ -101,6 +101,18 @@ impl<W: Write + Seek> WavWriter<W> {
         Ok(())
     }
 
+    /// Counts frames as taken that the sink gets in another way, or never: the file is then as if they had been written.
+    ///
+    /// # Errors
+    /// `Io` if the sink refuses a change of the header.
+    pub fn pass(&mut self, frames: u64) -> Result<(), AudioError> {
+        let end = (self.frames() + frames) * self.layout.spec.align();
+        self.make_room(end)?;
+        self.written = end;
+        self.is_placed = false;
+        Ok(())
+    }
+
     /// As `write_all`, counting what was taken before an error.
     fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {

@@ -78,30 +78,47 @@ pub struct Exported {
 /// # Errors
 /// See [`ExportError`]; nothing is left behind then.
 pub fn export(folder: &TakeFolder, request: &Request) -> Result<Exported, ExportError> {
-    let loaded = folder.load()?;
-    let info = loaded.info(true);
-    let zone = TimeZone::get(&loaded.fold.opened().time_zone).unwrap_or(TimeZone::UTC);
-    let picked = pick_channels(&info, &request.channels)?;
+    let plan = planned(folder, request)?;
     refuse_own_folder(folder, &request.output)?;
-    let (from, to) = span(&Timeline::new(folder, &info, 0), &info, request)?;
     if request.is_float && request.format != Format::Wav {
         return Err(ExportError::Impossible("--float goes with --format wav: the other formats hold no floats".into()));
     }
     let groups: Vec<&[usize]> = match request.format {
-        Format::Flac => picked.chunks(FLAC_CHANNELS_MAX).collect(),
-        _ => vec![&picked[..]],
+        Format::Flac => plan.picked.chunks(FLAC_CHANNELS_MAX).collect(),
+        _ => vec![&plan.picked[..]],
     };
     let mut files = Vec::new();
     for group in &groups {
         let output = match groups.len() {
             1 => request.output.clone(),
-            _ => numbered(&request.output, &info, group),
+            _ => numbered(&request.output, &plan.info, group),
         };
-        let job = Job { folder, info: &info, zone: &zone, picked: group, from, to, request };
+        let job = Job { folder, plan: &plan, picked: group, request };
         job.write(&output).map_err(|error| ExportError::Audio { output: output.display().to_string(), error })?;
         files.push(output);
     }
-    Ok(Exported { files, frames: to - from })
+    Ok(Exported { files, frames: plan.to - plan.from })
+}
+
+/// What of the take a request means.
+pub(super) struct Planned {
+    pub(super) info: TakeInfo,
+    zone: TimeZone,
+    /// Places of the channels in the take.
+    pub(super) picked: Vec<usize>,
+    /// The first frame, and the one after the last.
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// Reads the take's log and finds what a request means; no audio is looked at.
+pub(super) fn planned(folder: &TakeFolder, request: &Request) -> Result<Planned, ExportError> {
+    let loaded = folder.load()?;
+    let info = loaded.info(true);
+    let zone = TimeZone::get(&loaded.fold.opened().time_zone).unwrap_or(TimeZone::UTC);
+    let picked = pick_channels(&info, &request.channels)?;
+    let (from, to) = span(&Timeline::new(folder, &info, 0), &info, request)?;
+    Ok(Planned { info, zone, picked, from, to })
 }
 
 /// An export under a segment's name would take its place.
@@ -149,14 +166,12 @@ fn numbered(output: &Path, info: &TakeInfo, group: &[usize]) -> PathBuf {
     output.with_file_name(format!("{stem}.ch{}-{}.{extension}", number(group.first()), number(group.last())))
 }
 
-struct Job<'a> {
-    folder: &'a TakeFolder,
-    info: &'a TakeInfo,
-    zone: &'a TimeZone,
-    picked: &'a [usize],
-    from: u64,
-    to: u64,
-    request: &'a Request,
+/// One file of an export.
+pub(super) struct Job<'a> {
+    pub(super) folder: &'a TakeFolder,
+    pub(super) plan: &'a Planned,
+    pub(super) picked: &'a [usize],
+    pub(super) request: &'a Request,
 }
 
 impl Job<'_> {
@@ -173,11 +188,11 @@ impl Job<'_> {
 
     fn encode(&self, path: &Path) -> Result<(), AudioError> {
         let mut encoder = self.encoder(File::create(path)?)?;
-        let mut timeline = Timeline::new(self.folder, self.info, self.from);
-        let mut planar = vec![Vec::new(); self.info.channels.len()];
-        let mut at = self.from;
-        while at < self.to {
-            let frames = (self.to - at).min(BLOCK as u64);
+        let mut timeline = Timeline::new(self.folder, &self.plan.info, self.plan.from);
+        let mut planar = vec![Vec::new(); self.plan.info.channels.len()];
+        let mut at = self.plan.from;
+        while at < self.plan.to {
+            let frames = (self.plan.to - at).min(BLOCK as u64);
             timeline.read(frames as usize, &mut planar)?;
             let picked: Vec<&[f32]> = self.picked.iter().map(|&index| &planar[index][..]).collect();
             encoder.write(&picked)?;
@@ -199,43 +214,43 @@ impl Job<'_> {
                 Box::new(WavWriter::open(file, WavSpec { rate: about.rate, channels, format }, &about)?)
             }
             Format::Flac => {
-                let spec = FlacSpec { expected_frames: Some(self.to - self.from), ..FlacSpec::default() };
+                let spec = FlacSpec { expected_frames: Some(self.plan.to - self.plan.from), ..FlacSpec::default() };
                 Box::new(FlacWriter::open(file, spec, &about)?)
             }
             Format::Opus => Box::new(OpusWriter::open(file, OpusSpec::default(), &about)?),
         })
     }
 
-    fn about(&self) -> FileInfo {
-        let us = self.from as f64 * 1e6 / f64::from(self.info.sample_rate);
-        let started = self.info.started_at.saturating_add(SignedDuration::from_micros(us as i64));
+    pub(super) fn about(&self) -> FileInfo {
+        let us = self.plan.from as f64 * 1e6 / f64::from(self.plan.info.sample_rate);
+        let started = self.plan.info.started_at.saturating_add(SignedDuration::from_micros(us as i64));
         FileInfo {
-            title: self.info.title.clone(),
-            take_id: self.info.id.to_string(),
+            title: self.plan.info.title.clone(),
+            take_id: self.plan.info.id.to_string(),
             originator: "rakkr".into(),
-            started: started.unwrap_or(self.info.started_at).to_zoned(self.zone.clone()),
-            rate: self.info.sample_rate,
-            channels: self.picked.iter().map(|&index| self.info.channels[index].label.clone()).collect(),
+            started: started.unwrap_or(self.plan.info.started_at).to_zoned(self.plan.zone.clone()),
+            rate: self.plan.info.sample_rate,
+            channels: self.picked.iter().map(|&index| self.plan.info.channels[index].label.clone()).collect(),
             part: None,
         }
     }
 
-    fn markers(&self) -> Vec<Marker> {
+    pub(super) fn markers(&self) -> Vec<Marker> {
         let mut markers = Vec::new();
         let mut add = |first: u64, frames: u64, label: String, kind: MarkerKind| {
-            let (begin, end) = (first.max(self.from), (first + frames).min(self.to));
-            if begin < self.to && (begin < end || (frames == 0 && first >= self.from)) {
+            let (begin, end) = (first.max(self.plan.from), (first + frames).min(self.plan.to));
+            if begin < self.plan.to && (begin < end || (frames == 0 && first >= self.plan.from)) {
                 let frames = end.saturating_sub(begin);
-                markers.push(Marker { frame: begin - self.from, frames, label, kind });
+                markers.push(Marker { frame: begin - self.plan.from, frames, label, kind });
             }
         };
-        for mark in &self.info.marks {
+        for mark in &self.plan.info.marks {
             add(mark.frame, 0, mark.label.clone(), MarkerKind::Mark);
         }
-        for gap in &self.info.gaps {
+        for gap in &self.plan.info.gaps {
             add(gap.first_frame, gap.frames, format!("Gap: {}", gap.cause.describe()), MarkerKind::Gap);
         }
-        for pause in &self.info.pauses {
+        for pause in &self.plan.info.pauses {
             add(pause.first_frame, pause.frames, "Paused".into(), MarkerKind::Pause);
         }
         markers.sort_by_key(|marker| marker.frame);

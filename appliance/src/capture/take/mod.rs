@@ -12,5 +12,6 @@ pub mod recover;
 mod tests;
 pub mod timeline;
 pub mod verify;
+pub mod wav_view;
 
 pub use folder::{DataDir, Loaded, TakeFolder};

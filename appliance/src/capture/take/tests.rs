@@ -13,6 +13,7 @@ use super::folder::{DataDir, TakeFolder};
 use super::log::LogWriter;
 use super::recover::{close, recover, recover_all};
 use super::verify::{verify, verify_take};
+use super::wav_view::WavView;
 use crate::audio::wav::WavReader;
 use crate::capture::block::Block;
 use crate::capture::tape::reel::Position;
@@ -369,4 +370,51 @@ fn an_export_into_the_recordings_own_folder_is_refused() {
     assert!(matches!(error, ExportError::Impossible(_)), "{error}");
     shelf.assert_proven(2_500);
     assert_eq!(export(&shelf.folder, &request(shelf.home.path().join("out.wav"))).unwrap().frames, 2_500);
+}
+
+/// Bytes of a file that is not there, and of the same file exported.
+fn viewed_and_exported(shelf: &Shelf, wanted: &Request) -> (Vec<u8>, WavView) {
+    export(&shelf.folder, wanted).unwrap();
+    (fs::read(&wanted.output).unwrap(), WavView::open(&shelf.folder, wanted).unwrap())
+}
+
+fn bytes_of(view: WavView, at: u64, end: u64) -> Vec<u8> {
+    let mut pieces = view.read(at, end);
+    std::iter::from_fn(|| pieces.next_piece().unwrap()).flatten().collect()
+}
+
+#[test]
+fn a_download_that_is_written_while_it_is_sent_is_the_export() {
+    let shelf = Shelf::closed();
+    let wishes =
+        [(Channels::All, None, None), ("2".parse().unwrap(), Some(0.3), Some(2.2)), (Channels::All, None, Some(1.001))];
+    for (channels, from_seconds, to_seconds) in wishes {
+        for is_float in [false, true] {
+            let output = shelf.home.path().join("whole.wav");
+            let format = Format::Wav;
+            let wanted = Request { format, channels: channels.clone(), from_seconds, to_seconds, is_float, output };
+            let (file, view) = viewed_and_exported(&shelf, &wanted);
+            assert_eq!(view.bytes(), file.len() as u64);
+            assert!(bytes_of(view, 0, u64::MAX) == file, "{wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn any_part_of_a_download_is_that_part_of_the_file() {
+    let shelf = Shelf::closed();
+    let output = shelf.home.path().join("whole.wav");
+    let (from_seconds, to_seconds) = (None, None);
+    let wanted =
+        Request { format: Format::Wav, channels: Channels::All, from_seconds, to_seconds, is_float: false, output };
+    let (file, _) = viewed_and_exported(&shelf, &wanted);
+    let len = file.len() as u64;
+    for step in [1, 7, 1_000, 4_999] {
+        for at in (0..len).step_by(611) {
+            let view = WavView::open(&shelf.folder, &wanted).unwrap();
+            let end = (at + step).min(len);
+            assert!(bytes_of(view, at, end) == file[at as usize..end as usize], "{at} to {end} of {len}");
+        }
+    }
+    assert!(bytes_of(WavView::open(&shelf.folder, &wanted).unwrap(), len, len + 5).is_empty());
 }

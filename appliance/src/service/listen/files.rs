@@ -19,7 +19,8 @@ use crate::audio::opus::OpusSpec;
 use crate::capture::take::TakeFolder;
 use crate::capture::take::export::{Format, Request, export};
 use crate::capture::take::growing::Growing;
-use crate::domain::Channels;
+use crate::capture::take::wav_view::WavView;
+use crate::domain::{Channels, TakeInfo};
 use crate::sys::disk;
 
 /// FLAC holds eight channels a file (RFC 9639), and a download is one file.
@@ -40,6 +41,33 @@ pub struct FileRequest {
     pub from_seconds: Option<f64>,
     /// To this second; none is the last audio there is.
     pub to_seconds: Option<f64>,
+}
+
+impl FileRequest {
+    fn export(&self, output: PathBuf) -> Request {
+        Request {
+            format: self.format,
+            channels: self.channels.clone(),
+            from_seconds: self.from_seconds,
+            to_seconds: self.to_seconds,
+            is_float: false,
+            output,
+        }
+    }
+}
+
+/// A name that is the same for the same bytes.
+fn name(info: &TakeInfo, wanted: &FileRequest) -> io::Result<String> {
+    let extension = match wanted.format {
+        Format::Wav => "wav",
+        Format::Flac => "flac",
+        Format::Opus => "opus",
+    };
+    let state = (&info.segments, info.frames, &info.marks, &info.gaps, &info.title);
+    let stretch = (wanted.from_seconds.map(f64::to_bits), wanted.to_seconds.map(f64::to_bits));
+    let named = serde_json::to_vec(&(info.id, state, &wanted.channels, stretch, &info.channels))?;
+    let name: String = Sha256::digest(named).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{name}.{extension}"))
 }
 
 /// An exported file.
@@ -100,6 +128,16 @@ impl KeptFiles {
         made.map(|file| Kept { path, file, key: name })
     }
 
+    /// The same as WAV without a file: of any length, at once, and without room on the disk. With what names its bytes.
+    ///
+    /// # Errors
+    /// The take cannot be read, or what was asked for cannot be.
+    pub fn wav(&self, take: &TakeFolder, wanted: &FileRequest) -> Result<(WavView, String), ListenError> {
+        let growing = Growing::open(take, true, 0)?;
+        let view = WavView::open(take, &wanted.export(PathBuf::new()))?;
+        Ok((view, name(growing.info(), wanted)?))
+    }
+
     /// The file's name, which says what is in it, and the most bytes it can have.
     fn plan(&self, take: &TakeFolder, wanted: &FileRequest) -> Result<(String, u64), ListenError> {
         let growing = Growing::open(take, true, 0)?;
@@ -127,30 +165,12 @@ impl KeptFiles {
                 bytes >> 20
             )));
         }
-        let extension = match wanted.format {
-            Format::Wav => "wav",
-            Format::Flac => "flac",
-            Format::Opus => "opus",
-        };
-        let state = (&info.segments, info.frames, &info.marks, &info.gaps, &info.title);
-        let stretch = (wanted.from_seconds.map(f64::to_bits), wanted.to_seconds.map(f64::to_bits));
-        let named = serde_json::to_vec(&(info.id, state, &wanted.channels, stretch, &info.channels));
-        let digest = Sha256::digest(named.map_err(io::Error::from)?);
-        let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Ok((format!("{name}.{extension}"), bytes))
+        Ok((name(info, wanted)?, bytes))
     }
 
     fn make(&self, take: &TakeFolder, wanted: &FileRequest, path: &Path, bytes: u64) -> Result<File, ListenError> {
         self.make_room(bytes)?;
-        let request = Request {
-            format: wanted.format,
-            channels: wanted.channels.clone(),
-            from_seconds: wanted.from_seconds,
-            to_seconds: wanted.to_seconds,
-            is_float: false,
-            output: path.to_owned(),
-        };
-        export(take, &request)?;
+        export(take, &wanted.export(path.to_owned()))?;
         Ok(File::open(path)?)
     }
 
