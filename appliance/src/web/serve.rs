@@ -5,15 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::middleware::AddExtension;
+use axum::{Extension, Router};
 use axum_server::accept::Accept;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::Layer;
 
 use crate::access::identity::Identity;
+use crate::fleet::tls::{self, PEER, PeerKey};
 
 /// Connections at a time; the next waits in the kernel's queue until one goes.
 pub const CONNECTIONS_MAX: usize = 1_500;
@@ -29,9 +35,10 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 /// # Errors
 /// The address cannot be had.
 pub async fn https(at: SocketAddr, identity: &Identity, router: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
-    let (certificate, key) = (identity.certificate.to_vec(), identity.key.secret_der().to_vec());
-    let config = RustlsConfig::from_der(vec![certificate], key).await?;
-    let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_WAIT);
+    let acceptor = Tls {
+        browsers: Arc::new(tls::browsers(identity).map_err(io::Error::other)?),
+        peers: Arc::new(tls::server(identity).map_err(io::Error::other)?),
+    };
     let server = axum_server::bind(at).acceptor(Bounded::new(acceptor)).handle(handle);
     limited(server).serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -62,6 +69,42 @@ fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .keep_alive_timeout(HANDSHAKE_WAIT);
     server
+}
+
+/// The key that the other end of a connection has proven to hold; none of a browser.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven(pub Option<PeerKey>);
+
+/// Shakes hands with browsers one way and with nodes the other.
+#[derive(Clone)]
+struct Tls {
+    browsers: Arc<ServerConfig>,
+    peers: Arc<ServerConfig>,
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Tls {
+    type Stream = TlsStream<TcpStream>;
+    type Service = AddExtension<S, Proven>;
+    type Future = std::pin::Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let configs = self.clone();
+        Box::pin(async move {
+            let shaken = tokio::time::timeout(HANDSHAKE_WAIT, configs.shake(stream)).await;
+            let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let proven = Proven(certificate.and_then(PeerKey::of));
+            Ok((stream, Extension(proven).layer(service)))
+        })
+    }
+}
+
+impl Tls {
+    async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let is_node = begun.client_hello().alpn().is_some_and(|mut offered| offered.any(|name| name == PEER));
+        begun.into_stream(if is_node { self.peers.clone() } else { self.browsers.clone() }).await
+    }
 }
 
 /// Holds a place for each connection, from before its handshake to its end.
@@ -138,5 +181,70 @@ impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for Placed<S> {
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<io::Result<()>> {
         std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Ctx;
+    use crate::access::identity;
+    use crate::store::Moment;
+    use crate::web::caller::moment;
+    use axum::routing::get;
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn identity() -> (tempfile::TempDir, Identity) {
+        let folder = tempfile::tempdir().unwrap();
+        let now: Moment = moment();
+        let ctx = Ctx::new(now, [7; 32], "", "");
+        let (made, _) = identity::tls(folder.path(), "host", &[Ipv4Addr::LOCALHOST.into()], &ctx).unwrap();
+        (folder, made)
+    }
+
+    fn key_of(identity: &Identity) -> PeerKey {
+        PeerKey::of(&identity.certificate).unwrap()
+    }
+
+    /// Serves who was proven, and says where.
+    async fn served(identity: Identity) -> SocketAddr {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let said = |Extension(Proven(key)): Extension<Proven>| async move { format!("{key:?}") };
+        let (router, handle) = (Router::new().route("/", get(said)), Handle::new());
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let serving = handle.clone();
+        tokio::spawn(async move { https(at, &identity, router, serving).await });
+        handle.listening().await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_is_known_by_the_key_it_holds() {
+        let ((_a, ours), (_b, theirs)) = (identity(), identity());
+        let (ours_key, theirs_key) = (key_of(&ours), key_of(&theirs));
+        let at = served(theirs).await.to_string();
+        let mut stream = tls::dial(&at, &ours, theirs_key).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(&format!("{:?}", Some(ours_key))), "{answer}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_holds_another_key_than_the_pinned_is_told_nothing() {
+        let ((_a, ours), (_b, theirs)) = (identity(), identity());
+        let ours_key = key_of(&ours);
+        let at = served(theirs).await.to_string();
+        let dialled = tls::dial(&at, &ours, ours_key).await;
+        assert!(matches!(dialled, Err(tls::DialError::NotThem { .. })), "{dialled:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_browser_is_not_asked_for_a_certificate_and_proves_nothing() {
+        let (_a, theirs) = identity();
+        let at = served(theirs).await;
+        let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+        let answer = client.get(format!("https://{at}/")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(answer, "None");
     }
 }
