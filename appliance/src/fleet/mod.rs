@@ -1,6 +1,200 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
-//! Lives here: `tls` (how two nodes know each other). Does not live here: how records merge (`replicate`), what they mean
-//! (`store`), pages.
+//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (dialling, and what the hub of
+//! `replicate` is told), `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
+//! people). Does not live here: how records merge and who is elected (`replicate`), what records mean (`store`), pages.
+//! Nothing here is on the recording path: a node whose links are all down records as ever.
 
+pub mod call;
+pub mod join;
+mod links;
+pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod tls;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use replicate::core::election::{Gated, Token, Why};
+use replicate::core::id::NodeId;
+use replicate::net::Hub;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::access::Access;
+use crate::access::identity::Identity;
+use crate::service::live::Live;
+use crate::store::fleet::Member;
+use crate::store::{Id, Store, StoreError};
+use tls::PeerKey;
+
+/// Things that happened to the fleet that are kept for people, newest last.
+pub const STORIES_MAX: usize = 200;
+/// Nodes of which it is remembered how reaching them went.
+const REACHED_MAX: usize = 1_000;
+
+/// What a fleet is made of.
+pub struct Parts {
+    /// Where the node keeps everything.
+    pub data: PathBuf,
+    /// Records and rights.
+    pub access: Access,
+    /// Wakes pages when something changed.
+    pub live: Live,
+    /// This node's key.
+    pub identity: Arc<Identity>,
+    /// Links live here.
+    pub runtime: Handle,
+}
+
+/// The node's part in its fleet. Cheap to clone.
+#[derive(Clone)]
+pub struct Fleet(Arc<Inner>);
+
+struct Inner {
+    data: PathBuf,
+    access: Access,
+    store: Store,
+    live: Live,
+    identity: Arc<Identity>,
+    runtime: Handle,
+    hub: Mutex<Option<Hub>>,
+    reached: Mutex<BTreeMap<Id, Reached>>,
+    stories: Mutex<VecDeque<Story>>,
+    followed: Mutex<Option<(Token, Timestamp)>>,
+    /// Someone joined or left: look anew at once.
+    look: Notify,
+}
+
+/// How reaching a node went.
+#[derive(Debug, Clone, Default)]
+struct Reached {
+    /// When it was last heard; none since this node started.
+    seen: Option<Timestamp>,
+    /// Why it is not reached, and since when it was tried.
+    failed: Option<(Timestamp, String)>,
+}
+
+/// Something that happened to the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Story {
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+    /// One word: `elected`, `lost`, `healed`, `handed_over`, `forced`, `linked`, `unlinked`, `fork`, `clone`, `trouble`.
+    pub kind: &'static str,
+    /// A sentence.
+    pub text: String,
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A node as `replicate` names it.
+fn node_id(id: Id) -> NodeId {
+    NodeId(id.0.into_bytes())
+}
+
+fn id_of(node: NodeId) -> Id {
+    Id(uuid::Uuid::from_bytes(node.0))
+}
+
+impl Fleet {
+    /// Begins: links come up as soon as there is a fleet.
+    pub fn start(parts: Parts) -> Self {
+        let Parts { data, access, live, identity, runtime } = parts;
+        let store = access.store().clone();
+        let fleet = Self(Arc::new(Inner {
+            data,
+            access,
+            store,
+            live,
+            identity,
+            runtime: runtime.clone(),
+            hub: Mutex::default(),
+            reached: Mutex::default(),
+            stories: Mutex::default(),
+            followed: Mutex::default(),
+            look: Notify::new(),
+        }));
+        runtime.spawn(links::keep(fleet.clone()));
+        fleet
+    }
+
+    /// Ends all links.
+    pub fn stop(&self) {
+        if let Some(hub) = held(&self.0.hub).take() {
+            hub.stop();
+        }
+    }
+
+    fn hub(&self) -> Option<Hub> {
+        held(&self.0.hub).clone()
+    }
+
+    /// The member that holds a key; none if nobody does, or a node that was retired.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn member_of(&self, key: PeerKey) -> Result<Option<Member>, StoreError> {
+        let hex = crate::access::fleet::hex(&key.0);
+        let is_theirs = |member: &Member| member.key.as_ref().is_some_and(|key| key.spki == hex);
+        Ok(self.0.store.members()?.into_iter().find(|member| is_theirs(member) && !member.is_retired))
+    }
+
+    /// Whether this node may do, now, what cannot be taken back.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may(&self, act: Gated) -> Result<(), Why> {
+        self.hub().map_or(Ok(()), |hub| hub.may(act))
+    }
+
+    /// Takes the role of coordinator for this node, whoever holds it.
+    pub fn force(&self) {
+        if let Some(hub) = self.hub() {
+            hub.force();
+        }
+    }
+
+    /// Hands the role of coordinator to another node.
+    pub fn hand_over(&self, to: Id) {
+        if let Some(hub) = self.hub() {
+            hub.hand_over(node_id(to));
+        }
+    }
+
+    /// The roster changed: it is told to the links at once.
+    pub fn look_anew(&self) {
+        self.0.look.notify_one();
+    }
+
+    fn tell(&self, at: Timestamp, kind: &'static str, text: String) {
+        tracing::info!(kind, text, "fleet");
+        let mut stories = held(&self.0.stories);
+        stories.push_back(Story { at, kind, text });
+        while stories.len() > STORIES_MAX {
+            stories.pop_front();
+        }
+        drop(stories);
+        self.0.live.bump();
+    }
+
+    fn was_seen(&self, node: Id, at: Timestamp) {
+        let mut reached = held(&self.0.reached);
+        if reached.len() < REACHED_MAX || reached.contains_key(&node) {
+            *reached.entry(node).or_default() = Reached { seen: Some(at), failed: None };
+        }
+    }
+
+    fn was_not_reached(&self, node: Id, at: Timestamp, why: String) {
+        let mut reached = held(&self.0.reached);
+        if reached.len() < REACHED_MAX || reached.contains_key(&node) {
+            reached.entry(node).or_default().failed = Some((at, why));
+        }
+    }
+}

@@ -36,6 +36,18 @@ impl PeerKey {
         let read = webpki::EndEntityCert::try_from(certificate).ok()?;
         Some(Self(Sha256::digest(read.subject_public_key_info()).into()))
     }
+
+    /// The key as the roster has it: 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut key = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+        }
+        Some(Self(key))
+    }
 }
 
 /// Why another node was not reached.

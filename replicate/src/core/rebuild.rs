@@ -4,10 +4,10 @@
 
 use crate::core::entry::Entry;
 use crate::core::exchange::hash_at;
-use crate::core::id::{Dot, Hash, LogId, Position};
+use crate::core::id::{Dot, Hash, LogId, Position, Stream};
 use crate::core::log::materialise;
 use crate::core::record::RecordKey;
-use crate::core::schema::Schema;
+use crate::core::schema::{Kind, Schema};
 use crate::core::view::{Changes, Doom, Head, Staged, Unreadable, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,25 @@ use std::sync::Arc;
 /// # Errors
 /// [`Unreadable`] from the view.
 pub fn state_hash(view: &impl View, schema: &Schema) -> Result<Hash, Unreadable> {
+    hash_of(view, schema, |_| true)
+}
+
+/// As [`state_hash`], of the records of one stream: equal on two nodes with equal vectors of that stream.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn stream_hash(view: &impl View, schema: &Schema, stream: Stream) -> Result<Hash, Unreadable> {
+    hash_of(view, schema, |kind| kind.stream == stream)
+}
+
+fn hash_of(view: &impl View, schema: &Schema, is_meant: impl Fn(&Kind) -> bool) -> Result<Hash, Unreadable> {
     const PAGE: usize = 1000;
     let mut digest = Hash::NOTHING;
     let mut after = None;
     loop {
         let keys = view.records(after.as_ref(), PAGE)?;
         for key in &keys {
-            let Some(kind) = schema.kind(&key.kind) else { continue };
+            let Some(kind) = schema.kind(&key.kind).filter(|kind| is_meant(kind)) else { continue };
             for dot in view.live(key)? {
                 let at = Position { stream: kind.stream, dot };
                 let hash = hash_at(view, at)?.ok_or_else(|| Unreadable::Damaged(format!("{at} is not in the log")))?;

@@ -358,6 +358,14 @@ impl Store {
         self.shared.read(|snapshot| rebuild::state_hash(snapshot, &self.shared.schema))
     }
 
+    /// Returns a digest of the records of one stream. Reads every record.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn stream_hash(&self, stream: Stream) -> Result<Hash, Unreadable> {
+        self.shared.read(|snapshot| rebuild::stream_hash(snapshot, &self.shared.schema, stream))
+    }
+
     /// Checks every log from its first entry to its end; returns how many entries. Reads everything.
     ///
     /// # Errors

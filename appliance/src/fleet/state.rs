@@ -1,0 +1,254 @@
+//! How the fleet stands, as this node sees it: one document for the API, the pages and the command line.
+
+use jiff::{SignedDuration, Timestamp};
+use replicate::core::election::{Mode, Role};
+use replicate::core::id::Stream;
+use replicate::net::Standing;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Fleet, Reached, Story, held, id_of, node_id};
+use crate::store::fleet::{Inventory, Member};
+use crate::store::{Id, StoreError};
+use crate::sys::clock;
+
+/// A node that was not heard for so long does not hold the others up any more.
+pub const LAPSED_AFTER_DAYS: i64 = 30;
+
+/// The fleet.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FleetView {
+    /// Its id; empty before this node is claimed or has joined.
+    pub fleet_id: String,
+    /// Its name.
+    pub name: String,
+    /// The node that says all this.
+    pub node_id: String,
+    /// Who coordinates; none while nobody is known to.
+    pub coordinator: Option<CoordinatorView>,
+    /// All nodes, by name; retired ones last.
+    pub nodes: Vec<NodeView>,
+    /// How many of them are current, of how many that are not retired.
+    pub current: usize,
+    #[allow(missing_docs)]
+    pub of: usize,
+    /// What happened since this node started, newest first.
+    pub stories: Vec<Story>,
+}
+
+/// Who coordinates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CoordinatorView {
+    /// The node.
+    pub node_id: String,
+    /// What it is called.
+    pub name: String,
+    /// The term: grows with each reign.
+    pub epoch: u64,
+    /// Since when, as this node has seen it.
+    #[schema(value_type = String, format = "date-time")]
+    pub since: Timestamp,
+    /// `majority`, `minority` (what cannot be taken back waits) or `alone` (a fleet of one).
+    pub mode: &'static str,
+    /// It is this node.
+    pub is_here: bool,
+    /// A place for its pages, if it has told one.
+    pub address: Option<String>,
+}
+
+/// A node of the fleet.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// `current` (it has what we have), `behind`, `lost` (not reached), `lapsed` (not for 30 days), `retired`.
+    pub state: &'static str,
+    /// When it was last heard, as far as this node knows.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub last_seen: Option<Timestamp>,
+    /// Its program.
+    pub version: String,
+    /// Entries that it has and we lack, or the other way.
+    pub lag_entries: u64,
+    /// It keeps everybody's records.
+    pub is_keeper: bool,
+    /// It may coordinate.
+    pub is_candidate: bool,
+    /// It is this node.
+    pub is_here: bool,
+    /// Where it is reached.
+    pub addresses: Vec<String>,
+    /// Why it is not reached.
+    pub why: Option<String>,
+    /// Who let it in, and when.
+    pub joined_by: Option<String>,
+    #[allow(missing_docs)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub joined_at: Option<Timestamp>,
+    /// The room it stands in, by its id.
+    pub room_id: Option<String>,
+    /// What it did last by its own word: `idle`, `recording`, `paused`, `trouble`, `offline`; empty if it never said.
+    pub activity: String,
+    /// Room on its disk, bytes: left, and in all; zeros if it never said.
+    pub disk_bytes: (u64, u64),
+    /// How far its clock is from ours, milliseconds.
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// What is the same on all nodes that are current.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StateHashes {
+    /// Of people, rights, the roster.
+    pub sec: String,
+    /// Of what people decide.
+    pub cfg: String,
+    /// Of what nodes saw.
+    pub own: String,
+    /// Of the journal.
+    pub jrn: String,
+}
+
+impl Fleet {
+    /// How it stands. Blocks for the records.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn view(&self) -> Result<FleetView, StoreError> {
+        let store = &self.0.store;
+        let (us, now) = (store.node(), clock::wall());
+        let standing = self.hub().map(|hub| hub.look());
+        let fleet = store.fleet()?;
+        let members = store.members()?;
+        let inventories = store.inventories()?;
+        let reached = held(&self.0.reached).clone();
+        let mut nodes: Vec<NodeView> = members
+            .iter()
+            .map(|member| {
+                let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
+                let how = reached.get(&member.id).cloned().unwrap_or_default();
+                node(member, us, now, standing.as_deref(), said, how)
+            })
+            .collect();
+        nodes.sort_by_key(|node| node.state == "retired");
+        let of = nodes.iter().filter(|node| node.state != "retired").count();
+        Ok(FleetView {
+            fleet_id: fleet.as_ref().map(|fleet| fleet.id.to_string()).unwrap_or_default(),
+            name: fleet.map(|fleet| fleet.name).unwrap_or_default(),
+            node_id: us.to_string(),
+            coordinator: self.coordinator(standing.as_deref(), &members, us, now),
+            current: nodes.iter().filter(|node| node.state == "current").count(),
+            of,
+            nodes,
+            stories: held(&self.0.stories).iter().rev().cloned().collect(),
+        })
+    }
+
+    fn coordinator(
+        &self,
+        standing: Option<&Standing>,
+        members: &[Member],
+        us: Id,
+        now: Timestamp,
+    ) -> Option<CoordinatorView> {
+        let standing = standing?;
+        let (token, mode) = match standing.election.role {
+            Role::Coordinator { token, mode, .. } => (token, mode),
+            Role::Follower { token, .. } => (token, reachable(standing, members, us)),
+            Role::Candidate | Role::Bystander => return None,
+        };
+        let id = id_of(token.node);
+        let since = held(&self.0.followed).filter(|(known, _)| *known == token).map_or(now, |(_, since)| since);
+        let member = members.iter().find(|member| member.id == id);
+        Some(CoordinatorView {
+            node_id: id.to_string(),
+            name: self.name_of(id),
+            epoch: token.epoch,
+            since,
+            mode: match mode {
+                Mode::Majority => "majority",
+                Mode::Minority => "minority",
+                Mode::Alone => "alone",
+            },
+            is_here: id == us,
+            address: member.and_then(|member| member.profile.addresses.first().cloned()),
+        })
+    }
+
+    /// Digests of all records, by stream. Reads every record.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn state_hashes(&self) -> Result<StateHashes, StoreError> {
+        let logs = self.0.store.logs();
+        let hash = |stream| -> Result<String, StoreError> { Ok(logs.stream_hash(stream)?.to_string()) };
+        Ok(StateHashes {
+            sec: hash(Stream::Sec)?,
+            cfg: hash(Stream::Cfg)?,
+            own: hash(Stream::Own)?,
+            jrn: hash(Stream::Jrn)?,
+        })
+    }
+}
+
+/// How much of the fleet this node reaches, counted as an election counts.
+fn reachable(standing: &Standing, members: &[Member], us: Id) -> Mode {
+    let believed = || members.iter().filter(|member| !member.is_retired);
+    let weight = |member: &Member| u64::from(member.profile.weight);
+    let all: u64 = believed().map(weight).sum();
+    let is_reached = |member: &&Member| member.id == us || standing.peers.contains_key(&node_id(member.id));
+    let here: u64 = believed().filter(is_reached).map(weight).sum();
+    match believed().count() {
+        0 | 1 => Mode::Alone,
+        _ if here * 2 > all => Mode::Majority,
+        _ => Mode::Minority,
+    }
+}
+
+fn node(
+    member: &Member,
+    us: Id,
+    now: Timestamp,
+    standing: Option<&Standing>,
+    said: Option<&Inventory>,
+    how: Reached,
+) -> NodeView {
+    let is_here = member.id == us;
+    let peer = standing.and_then(|standing| standing.peers.get(&node_id(member.id)));
+    let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
+    let last_seen = if is_here || peer.is_some() { Some(now) } else { how.seen };
+    let is_lapsed = last_seen.or(member.joined.as_ref().map(|joined| joined.at)).is_some_and(|seen| {
+        now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS)
+    });
+    let state = match peer {
+        _ if member.is_retired => "retired",
+        _ if is_here => "current",
+        Some(peer) if peer.is_in_step() => "current",
+        Some(_) => "behind",
+        None if is_lapsed => "lapsed",
+        None => "lost",
+    };
+    let why = (state == "lost" || state == "lapsed").then(|| {
+        how.failed.map_or_else(|| "it has not been reached since this node started".to_owned(), |(_, why)| why)
+    });
+    NodeView {
+        id: member.id.to_string(),
+        name: member.profile.name.clone(),
+        state,
+        last_seen,
+        version: said.map(|said| said.version.clone()).unwrap_or_default(),
+        lag_entries,
+        is_keeper: member.profile.is_keeper,
+        is_candidate: member.profile.is_candidate,
+        is_here,
+        addresses: member.profile.addresses.clone(),
+        why,
+        joined_by: member.joined.as_ref().map(|joined| joined.by.clone()),
+        joined_at: member.joined.as_ref().map(|joined| joined.at),
+        room_id: said.and_then(|said| said.room).map(|room| room.to_string()),
+        activity: said.map(|said| said.state.clone()).unwrap_or_default(),
+        disk_bytes: said.map(|said| said.disk).unwrap_or_default(),
+        clock_offset_ms: peer.and_then(|peer| peer.offset).map(|offset| offset.ms),
+    }
+}

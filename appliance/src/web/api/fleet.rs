@@ -1,0 +1,300 @@
+//! The fleet: how it stands, invitations, coming in, its nodes, and calls to them.
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use replicate::core::election::{Gated, Why};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{allow, may, read_id};
+use crate::access::About;
+use crate::access::acts::{EditFleet, InviteNode, RetireNode};
+use crate::access::invitations::Token;
+use crate::domain::access::{Permission, Target};
+use crate::fleet::call::{AS, CallError, SCOPES};
+use crate::fleet::join::Admission;
+use crate::fleet::state::{FleetView, NodeView, StateHashes};
+use crate::store::Id;
+use crate::web::caller::{Body, Caller, Path, Perhaps};
+use crate::web::view::List;
+use crate::web::{App, Problem, blocking};
+
+/// How long an invitation holds if nothing is said, seconds.
+const EXPIRES_SECONDS: u32 = 3_600;
+/// Headers of a call that are passed on, and no others: neither cookie nor token leaves this node.
+const PASSED_ON: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_NONE_MATCH,
+];
+
+/// What to invite to.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// How long it holds; an hour if absent.
+    pub expires_seconds: Option<u32>,
+    /// How many nodes may come by it; one if absent.
+    pub uses: Option<u32>,
+}
+
+/// An invitation. It is shown once: whoever has the token may bring a node in.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Invitation {
+    /// To be given to the new node.
+    pub token: String,
+    /// Four words that both ends show.
+    pub phrase: String,
+    /// When it is over.
+    pub expires_at: String,
+}
+
+/// What to join.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// The invitation.
+    pub token: String,
+}
+
+/// A node came in.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Joined {
+    /// Into which fleet.
+    pub fleet_id: String,
+    /// What that is called.
+    pub fleet_name: String,
+    /// Through which node.
+    pub node_id: String,
+    /// The four words that the other end shows as well.
+    pub phrase: String,
+}
+
+/// Invites a node.
+#[utoipa::path(post, path = "/api/v1/fleet/invitations", tag = "fleet", request_body = Invite,
+    responses((status = 201, body = Invitation), (status = "4XX", body = Problem)))]
+pub async fn post_invitation(
+    State(app): State<App>,
+    caller: Caller,
+    Body(wanted): Body<Invite>,
+) -> Result<Response, Problem> {
+    let made = blocking(move || invite(&app, &caller, &wanted)).await??;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// As [`post_invitation`].
+///
+/// # Errors
+/// It is not allowed, or a value cannot be.
+pub fn invite(app: &App, caller: &Caller, wanted: &Invite) -> Result<Invitation, Problem> {
+    let about = About::thing("fleet", "", "an invitation");
+    let allowed = allow::<InviteNode>(app, caller, &Target::Fleet, about)?;
+    let (seconds, uses) = (wanted.expires_seconds.unwrap_or(EXPIRES_SECONDS), wanted.uses.unwrap_or(1));
+    let invited = app.access.invite(allowed, &caller.ctx, seconds, uses)?;
+    let (token, phrase) = (invited.token.to_string(), invited.token.phrase());
+    Ok(Invitation { token, phrase, expires_at: invited.expires_at.to_string() })
+}
+
+/// Brings this node into a fleet. Only a node that nobody has claimed; who has its invitation needs no more.
+#[utoipa::path(post, path = "/api/v1/fleet/join", tag = "fleet", request_body = Join,
+    responses((status = 200, body = Joined), (status = "4XX", body = Problem), (status = 502, body = Problem)))]
+pub async fn post_join(State(app): State<App>, Body(wanted): Body<Join>) -> Result<Json<Joined>, Problem> {
+    join(&app, &wanted.token).await.map(Json)
+}
+
+/// As [`post_join`].
+///
+/// # Errors
+/// The token is none, the node is claimed, or the other end says no.
+pub async fn join(app: &App, token: &str) -> Result<Joined, Problem> {
+    let token: Token = token.parse().map_err(|why: String| Problem::unprocessable("token", why))?;
+    let Admission { fleet_id, fleet_name, node_id } = app.fleet.join(&token).await?;
+    let (fleet_id, node_id) = (fleet_id.to_string(), node_id.to_string());
+    Ok(Joined { fleet_id, fleet_name, node_id, phrase: token.phrase() })
+}
+
+/// How the fleet stands, as this node sees it.
+#[utoipa::path(get, path = "/api/v1/fleet", tag = "fleet",
+    responses((status = 200, body = FleetView), (status = "4XX", body = Problem)))]
+pub async fn get_fleet(State(app): State<App>, caller: Caller) -> Result<Json<FleetView>, Problem> {
+    blocking(move || view(&app, &caller)).await?.map(Json)
+}
+
+/// As [`get_fleet`].
+///
+/// # Errors
+/// It is not allowed.
+pub fn view(app: &App, caller: &Caller) -> Result<FleetView, Problem> {
+    may(app, caller, Permission::FleetRead, &Target::Fleet)?;
+    Ok(app.fleet.view()?)
+}
+
+/// Digests of all records by stream: equal on all nodes that are current.
+#[utoipa::path(get, path = "/api/v1/fleet/state-hash", tag = "fleet",
+    responses((status = 200, body = StateHashes), (status = "4XX", body = Problem)))]
+pub async fn get_state_hash(State(app): State<App>, caller: Caller) -> Result<Json<StateHashes>, Problem> {
+    blocking(move || {
+        may(&app, &caller, Permission::FleetRead, &Target::Fleet)?;
+        Ok(Json(app.fleet.state_hashes()?))
+    })
+    .await?
+}
+
+/// All nodes.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "fleet",
+    responses((status = 200, body = List<NodeView>), (status = "4XX", body = Problem)))]
+pub async fn get_nodes(State(app): State<App>, caller: Caller) -> Result<Json<List<NodeView>>, Problem> {
+    let items = blocking(move || view(&app, &caller)).await??.nodes;
+    Ok(Json(List { items, next: None }))
+}
+
+/// One node.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}", tag = "fleet", params(("id" = String, Path)),
+    responses((status = 200, body = NodeView), (status = "4XX", body = Problem)))]
+pub async fn get_node(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<NodeView>, Problem> {
+    let nodes = blocking(move || view(&app, &caller)).await??.nodes;
+    nodes.into_iter().find(|node| node.id == id).map(Json).ok_or_else(|| Problem::not_found("node"))
+}
+
+/// Retires a node: its key is believed no more, for good. Waits for the majority of the fleet.
+#[utoipa::path(delete, path = "/api/v1/nodes/{id}", tag = "fleet", params(("id" = String, Path)),
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn delete_node(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    blocking(move || retire(&app, &caller, &id)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// As [`delete_node`].
+///
+/// # Errors
+/// It is not allowed, there is no such node, or this node cannot decide it now.
+pub fn retire(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
+    let node: Id = read_id(id, "node")?;
+    let name = app.store.member(node)?.map(|member| member.profile.name).unwrap_or_default();
+    let allowed = allow::<RetireNode>(app, caller, &Target::Fleet, About::thing("node", node, &name))?;
+    let found = app.store.member(node)?.filter(|member| !member.is_retired);
+    let refused = match found {
+        None => Some(Problem::not_found("node")),
+        Some(_) => app.fleet.may(Gated::RetireNode).err().map(|why| waits(app, &why)),
+    };
+    if let Some(problem) = refused {
+        allowed.fail(&problem.detail);
+        return Err(problem);
+    }
+    let mut edits = allowed.edits();
+    edits.retire(node);
+    allowed.commit(edits)?;
+    app.fleet.look_anew();
+    Ok(())
+}
+
+/// Why what cannot be taken back waits, and where it can be done.
+fn waits(app: &App, why: &Why) -> Problem {
+    let coordinator = app.fleet.view().ok().and_then(|view| view.coordinator);
+    let detail = match (why, coordinator) {
+        (Why::NotCoordinator { .. }, Some(other)) => {
+            let at = other.address.map(|at| format!(" (https://{at}/fleet)")).unwrap_or_default();
+            format!("What cannot be taken back is decided by the node that coordinates: do it on {}{at}.", other.name)
+        }
+        (Why::NotCoordinator { .. }, None) => "No node coordinates at this moment: try again in a few seconds.".into(),
+        (why, _) => format!(
+            "What cannot be taken back waits for the majority of the fleet: {why}. An owner may take the role for this node on its Fleet page."
+        ),
+    };
+    Problem::new(StatusCode::CONFLICT, "needs_majority", "Waits for the fleet", detail)
+}
+
+/// Takes the role of coordinator for this node, whoever holds it; for a time it may act without a majority.
+#[utoipa::path(post, path = "/api/v1/fleet/coordinate", tag = "fleet",
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn post_coordinate(State(app): State<App>, caller: Caller) -> Result<StatusCode, Problem> {
+    blocking(move || coordinate(&app, &caller)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// As [`post_coordinate`].
+///
+/// # Errors
+/// It is not allowed.
+pub fn coordinate(app: &App, caller: &Caller) -> Result<(), Problem> {
+    let about = About::thing("node", app.store.node(), "takes the role of coordinator");
+    let allowed = allow::<EditFleet>(app, caller, &Target::Fleet, about)?;
+    let edits = allowed.edits();
+    allowed.commit(edits)?;
+    app.fleet.force();
+    Ok(())
+}
+
+/// A call to another node's own `/api/v1/…`, as the person who asks. That node looks their rights up and writes its journal.
+pub async fn call(State(app): State<App>, Perhaps(caller): Perhaps, request: Request) -> Result<Response, Problem> {
+    let caller = caller.ok_or_else(Problem::unauthenticated)?;
+    let path = request.uri().path().strip_prefix("/api/v1/nodes/").unwrap_or_default();
+    let (node, rest) = path.split_once("/calls/").ok_or_else(|| Problem::not_found("node"))?;
+    let node = read_id(node, "node")?;
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target: Uri = format!("/api/v1/{rest}{query}").parse().map_err(|_| Problem::not_found("thing"))?;
+    forward(&app, &caller, node, target, request).await
+}
+
+/// Sends a request to another node (or to this one's own router never: who asks for that is told so) and gives its answer.
+///
+/// # Errors
+/// The node is not reached, or who asks is no person.
+pub async fn forward(
+    app: &App,
+    caller: &Caller,
+    node: Id,
+    target: Uri,
+    request: Request<HttpBody>,
+) -> Result<Response, Problem> {
+    if node == app.store.node() {
+        return Err(Problem::conflict("This is the node itself: leave out /nodes/…/calls."));
+    }
+    let Some((person, scopes)) = caller.actor.abroad() else {
+        let detail = "Only a person who logged in, or their token, can ask another node.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "not_a_person", "Not from here", detail));
+    };
+    let (parts, body) = request.into_parts();
+    let mut outgoing = Request::new(body);
+    *outgoing.method_mut() = parts.method;
+    *outgoing.uri_mut() = target;
+    for name in PASSED_ON {
+        if let Some(value) = parts.headers.get(&name) {
+            outgoing.headers_mut().insert(name, value.clone());
+        }
+    }
+    let said = [(AS, Some(person.to_string())), (SCOPES, scopes)];
+    for (name, value) in said.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        let value = HeaderValue::from_str(&value).map_err(|error| Problem::internal(&error.to_string()))?;
+        outgoing.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    let answer = app.fleet.call(node, outgoing).await?;
+    Ok(answer.map(HttpBody::new))
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let told = error.to_string();
+        match error {
+            CallError::NoMember => Self::not_found("node"),
+            CallError::Unreached { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "node_unreached", "The node is not reached", told)
+            }
+            CallError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The door for other nodes: links for records, and newcomers. Only connections that have proven a key come this far.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use replicate::net::SUBPROTOCOL;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::caller::{Body, Circumstances, text};
+use super::serve::Proven;
+use super::{App, Problem, blocking};
+use crate::access::Refused;
+use crate::fleet::join::{Admission, Application, JoinError};
+use crate::fleet::tls::PeerKey;
+use crate::store::fleet::Member;
+
+/// Another node of this fleet, by the key its connection has proven.
+pub struct Peer(pub Member);
+
+/// The key that the connection has proven.
+fn proven(extensions: &axum::http::Extensions) -> Option<PeerKey> {
+    extensions.get::<Proven>().and_then(|proven| proven.0)
+}
+
+impl FromRequestParts<App> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App) -> Result<Self, Problem> {
+        let key = proven(&parts.extensions).ok_or_else(stranger)?;
+        let fleet = app.fleet.clone();
+        let member = blocking(move || fleet.member_of(key)).await??;
+        member.map(Self).ok_or_else(stranger)
+    }
+}
+
+fn stranger() -> Problem {
+    let detail = "Only nodes of this fleet are spoken to here, and this connection has not proven to be one.";
+    Problem::new(StatusCode::FORBIDDEN, "not_a_member", "Not a member of this fleet", detail)
+}
+
+/// A link for records: a WebSocket with the subprotocol `repl.1` (RFC 6455).
+pub async fn link(State(app): State<App>, Peer(member): Peer, mut request: Request) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let speaks = text(headers, header::SEC_WEBSOCKET_PROTOCOL)
+        .is_some_and(|offered| offered.split(',').any(|name| name.trim() == SUBPROTOCOL));
+    let is_socket = text(headers, header::UPGRADE).is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
+        && text(headers, header::SEC_WEBSOCKET_VERSION) == Some("13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    let (Some(accepted), true, true) = (key, speaks, is_socket) else {
+        let detail = format!("Open this address as a WebSocket that speaks {SUBPROTOCOL}.");
+        return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "not_a_link", "A link is needed", detail));
+    };
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(Problem::internal("a connection that cannot be upgraded"));
+    };
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(socket) => app.fleet.accept(TokioIo::new(socket), member.id).await,
+            Err(error) => tracing::debug!(%error, "a link was not upgraded"),
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Ok(accepted) = HeaderValue::from_str(&accepted) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
+    }
+    Ok(response)
+}
+
+/// A newcomer with an invitation.
+pub async fn enrol(
+    State(app): State<App>,
+    Circumstances(ctx): Circumstances,
+    proven: Option<Extension<Proven>>,
+    Body(application): Body<Application>,
+) -> Result<Json<Admission>, Problem> {
+    let key = proven.and_then(|Extension(proven)| proven.0).ok_or_else(stranger)?;
+    let admitted = blocking(move || app.fleet.admit(&ctx, key, &application)).await?;
+    Ok(Json(admitted?))
+}
+
+impl From<JoinError> for Problem {
+    fn from(error: JoinError) -> Self {
+        let told = error.to_string();
+        match error {
+            JoinError::Store(error) => error.into(),
+            JoinError::Access(Refused::Wrong) => {
+                let detail = "This invitation is not known here, used up or over: make another one.";
+                Self::new(StatusCode::FORBIDDEN, "invitation_refused", "The invitation is refused", detail)
+            }
+            JoinError::Access(refused) => refused.into(),
+            JoinError::File(_) => Self::internal(&told),
+            JoinError::Claimed | JoinError::Retired | JoinError::NotThem => Self::conflict(told),
+            JoinError::Unreached(_) | JoinError::Refused(_) | JoinError::NoRecords => {
+                Self::new(StatusCode::BAD_GATEWAY, "not_joined", "Not in the fleet", told)
+            }
+        }
+    }
+}
