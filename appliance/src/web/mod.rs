@@ -18,6 +18,7 @@ mod render;
 pub mod router;
 pub mod serve;
 mod view;
+mod whose;
 
 use std::sync::Arc;
 
