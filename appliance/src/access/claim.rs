@@ -227,6 +227,7 @@ impl Access {
         edits.put_user(user);
         edits.put_password(user, &user.password_hash);
         edits.put_room(room);
+        self.put_first_member(&mut edits, ctx, &room.name, &user.name)?;
         if self.store.setting::<serde_json::Value>(RULES)?.is_none() {
             edits.put_setting(RULES, &default_rules());
         }

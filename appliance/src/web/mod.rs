@@ -17,6 +17,8 @@ pub mod problem;
 mod render;
 pub mod router;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 mod view;
 mod whose;
 

@@ -1,6 +1,7 @@
 //! A node's access over a store in a folder of its own.
 
 mod claiming;
+mod fleet;
 mod identity;
 mod people;
 mod sessions;
