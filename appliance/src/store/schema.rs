@@ -32,22 +32,8 @@ fn all(_: &Record) -> Vec<Vec<u8>> {
 
 /// The schema of this version.
 pub fn schema() -> Schema {
-    let kinds = vec![
-        // Who: disable wins over everything, wherever it was said.
-        Kind::new("user", Stream::Sec)
-            .group("profile", Form::Register)
-            .group("roles", Form::Register)
-            .group("cred", Form::Register)
-            .group("cred_gen", Form::Max)
-            .group("access", Form::Flag)
-            .deletes(DeletePolicy::DeleteWins)
-            .index("user_by_login", 1, people::by_login)
-            .index("user_by_name", 1, people::by_name),
-        Kind::new("token", Stream::Sec)
-            .group("facts", Form::Register)
-            .deletes(DeletePolicy::DeleteWins)
-            .index("token_by_hash", 1, people::token_by_hash)
-            .index("token_by_user", 1, people::token_by_user),
+    let mut kinds = who();
+    kinds.extend([
         Kind::new("room", Stream::Cfg)
             .group("label", Form::Register)
             // The node that stands in it.
@@ -99,6 +85,29 @@ pub fn schema() -> Schema {
         Kind::new("setting", Stream::Cfg).group("value", Form::Register),
         // What a node says of itself, under its id.
         Kind::new("node", Stream::Own).group("inventory", Form::Register).index("node_all", 1, all),
+    ]);
+    // A mistake here is a bug of this file, and each test that opens a store meets it.
+    Schema::new(kinds).expect("the schema is well formed")
+}
+
+/// Who may do what, and which nodes believe each other: what everybody must have first.
+fn who() -> Vec<Kind> {
+    vec![
+        // Disable wins over everything, wherever it was said.
+        Kind::new("user", Stream::Sec)
+            .group("profile", Form::Register)
+            .group("roles", Form::Register)
+            .group("cred", Form::Register)
+            .group("cred_gen", Form::Max)
+            .group("access", Form::Flag)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("user_by_login", 1, people::by_login)
+            .index("user_by_name", 1, people::by_name),
+        Kind::new("token", Stream::Sec)
+            .group("facts", Form::Register)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("token_by_hash", 1, people::token_by_hash)
+            .index("token_by_user", 1, people::token_by_user),
         // The roster: whose key is believed, under the node's id. `access` is only ever disabled: a retired node stays so.
         Kind::new("member", Stream::Sec)
             .group("key", Form::Register)
@@ -107,7 +116,5 @@ pub fn schema() -> Schema {
             .group("access", Form::Flag)
             .index("member_all", 1, fleet::member_key),
         Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all),
-    ];
-    // A mistake here is a bug of this file, and each test that opens a store meets it.
-    Schema::new(kinds).expect("the schema is well formed")
+    ]
 }
