@@ -83,6 +83,6 @@ fn a_recorder_that_is_gone_is_an_incident_until_it_is_back() {
     loops.wait_incident(IncidentKind::CaptureDown, false);
     let facts = loops.record(&id, "the gap to be known", |facts| facts.gaps.0 > 0);
     assert_eq!(facts.state, TakeState::Recording);
-    let stored = loops.store.incidents(None, 50).expect("the records can be read").items;
+    let stored = loops.store.incidents(None, None, 50).expect("the records can be read").items;
     assert!(stored.iter().any(|known| known.incident.kind == IncidentKind::CaptureDown));
 }

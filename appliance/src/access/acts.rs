@@ -78,6 +78,14 @@ acts! {
     ChangeSettings, "settings.change", Some(Permission::SettingsManage);
     /// Names the room, its time zone, its channels.
     ChangeNode, "node.change", Some(Permission::NodeManage);
+    /// Begins a fleet, or gives it or a node of it another name or part.
+    EditFleet, "fleet.edit", Some(Permission::FleetEdit);
+    /// Invites a node.
+    InviteNode, "fleet.invite", Some(Permission::FleetInvite);
+    /// Lets a node in that was invited; on that node, goes in.
+    JoinFleet, "fleet.join", Some(Permission::FleetJoin);
+    /// Believes a node's key no more, for good.
+    RetireNode, "fleet.retire", Some(Permission::FleetRetire);
     /// Takes a backup away.
     BackUp, "node.backup", Some(Permission::SystemAdmin);
     /// Changes one's own password.

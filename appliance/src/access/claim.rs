@@ -227,6 +227,7 @@ impl Access {
         edits.put_user(user);
         edits.put_password(user, &user.password_hash);
         edits.put_room(room);
+        self.put_first_member(&mut edits, ctx, &room.name, &user.name)?;
         if self.store.setting::<serde_json::Value>(RULES)?.is_none() {
             edits.put_setting(RULES, &default_rules());
         }
@@ -237,10 +238,10 @@ impl Access {
 
     /// The room that is there already, by another name, or a new one.
     fn room(&self, ctx: &Ctx, claim: &NewOwner) -> Result<Room, StoreError> {
-        let there = self.store.rooms()?.into_iter().next();
+        let there = self.store.room()?;
         let (id, notes) = there.map_or_else(|| (ctx.new_id(), String::new()), |room| (room.id, room.notes));
         let (name, time_zone) = (claim.room.trim().to_owned(), claim.time_zone.trim().to_owned());
-        Ok(Room { id, name, time_zone, notes, version: String::new() })
+        Ok(Room { id, name, time_zone, notes, node: Some(self.store.node()), version: String::new() })
     }
 
     fn check_code(&self, ctx: &Ctx, code: &str) -> Result<(), ClaimError> {

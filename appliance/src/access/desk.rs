@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::claim::Claiming;
+use super::fleet::Us;
 use super::login::Denials;
 use super::passwords::{Cost, Hasher};
 use super::throttle::Throttle;
@@ -18,6 +19,7 @@ pub(super) struct Desk {
     denials: Mutex<Denials>,
     spare: Mutex<BTreeMap<String, Session>>,
     claiming: Mutex<Claiming>,
+    us: Mutex<Option<Us>>,
     people: Mutex<()>,
 }
 
@@ -30,6 +32,7 @@ impl Desk {
             denials: Mutex::default(),
             spare: Mutex::default(),
             claiming: Mutex::default(),
+            us: Mutex::default(),
             people: Mutex::default(),
         }
     }
@@ -49,6 +52,11 @@ impl Desk {
 
     pub fn claiming(&self) -> MutexGuard<'_, Claiming> {
         self.claiming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How this node shows itself to others; none before it was told.
+    pub fn us(&self) -> MutexGuard<'_, Option<Us>> {
+        self.us.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while people or rules change: what was checked still holds when it is written.

@@ -41,6 +41,8 @@ pub struct Identity {
     pub certificate: CertificateDer<'static>,
     /// Its private key (PKCS #8).
     pub key: PrivateKeyDer<'static>,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER): what other nodes pin.
+    pub spki: [u8; 32],
 }
 
 impl Identity {
@@ -123,8 +125,10 @@ fn load(key: &Path, certificate: &Path) -> Result<Identity, String> {
     let pem = pem.and_then(|_| std::fs::read(certificate).ok()).ok_or("the certificate is missing")?;
     let certificate = CertificateDer::from_pem_slice(&pem).map_err(|error| format!("the certificate: {error}"))?;
     let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), &provider).map_err(|error| error.to_string())?;
-    Ok(Identity { certificate, key })
+    let certified = CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), &provider);
+    let certified = certified.map_err(|error| error.to_string())?;
+    let public = certified.key.public_key().ok_or("the key has no public part")?;
+    Ok(Identity { spki: Sha256::digest(&public).into(), certificate, key })
 }
 
 /// Key and certificate as PEM: ECDSA P-256, no authority, for this host only.

@@ -1,6 +1,6 @@
 //! Who is asking, what they may, and the journal's entry about it: one call for the last two.
 //!
-//! Lives here: authenticating (sessions, tokens, the room PIN), claiming, passwords, and [`Allowed`], which only
+//! Lives here: authenticating (sessions, tokens, the room PIN), claiming, inviting, passwords, and [`Allowed`], which only
 //! [`Access::allow`] gives and which every mutating command takes: whoever holds one was allowed, and the journal is
 //! written when it is used up. Does not live here: the rules (`domain::access`), HTTP, the clock: a request brings its
 //! [`Ctx`].
@@ -11,7 +11,9 @@ mod allowed;
 pub mod claim;
 mod ctx;
 mod desk;
+pub mod fleet;
 pub mod identity;
+pub mod invitations;
 pub mod login;
 pub mod origin;
 pub mod passwords;

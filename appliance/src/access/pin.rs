@@ -10,7 +10,7 @@ use super::{About, Access, AccessError, Actor, Allowed, Ctx, Refused};
 use crate::store::StoreError;
 use crate::store::sessions::Session;
 
-/// The setting with what is kept of the PIN.
+/// The setting with what is kept of the PIN. The node's own: its room's PIN opens no other room.
 const PIN: &str = "room_pin";
 /// Digits of a PIN.
 const DIGITS: usize = 6;
@@ -39,9 +39,13 @@ impl Access {
                 return Err(error);
             }
         };
-        let before: Option<Kept> = self.store.setting(PIN)?;
+        let before: Option<Kept> = self.store.node_setting(PIN)?;
         let mut edits = allowed.edits();
-        edits.put_setting(PIN, &Kept { hash, generation: before.map_or(0, |kept| kept.generation) + 1 });
+        edits.put_node_setting(
+            self.store.node(),
+            PIN,
+            &Kept { hash, generation: before.map_or(0, |kept| kept.generation) + 1 },
+        );
         Ok(allowed.commit(edits)?)
     }
 
@@ -62,7 +66,7 @@ impl Access {
     /// # Errors
     /// The records cannot be read.
     pub fn has_pin(&self) -> Result<bool, StoreError> {
-        Ok(self.store.setting::<Kept>(PIN)?.is_some_and(|kept| kept.hash.is_some()))
+        Ok(self.store.node_setting::<Kept>(PIN)?.is_some_and(|kept| kept.hash.is_some()))
     }
 
     /// Lets in by the PIN; the answer is a cookie.
@@ -71,13 +75,13 @@ impl Access {
     /// `Wrong`, or `Wait` for the throttle.
     pub fn log_in_pin(&self, ctx: &Ctx, pin: &str) -> Result<String, Refused> {
         let tried = self.try_once(ctx, PIN)?;
-        let kept: Option<Kept> = self.store.setting(PIN)?;
+        let kept: Option<Kept> = self.store.node_setting(PIN)?;
         let (hash, generation) = kept.map(|kept| (kept.hash, kept.generation)).unwrap_or_default();
         let Ok(is_right) = self.desk.hasher.verify(pin, &hash.unwrap_or_default()) else {
             self.desk.throttle().undone(&tried);
             return Err(Refused::Wait { seconds: 1 });
         };
-        let room = self.store.rooms()?.into_iter().next();
+        let room = self.store.room()?;
         let Some(room) = room.filter(|_| is_right) else {
             self.write_denial(ctx, "pin", "", "wrong PIN");
             return Err(Refused::Wrong);
@@ -93,11 +97,11 @@ impl Access {
 
     /// Who a session without a person is; none if its PIN is no more.
     pub(super) fn pin_actor(&self, session: &Session) -> Result<Option<Actor>, StoreError> {
-        let kept: Option<Kept> = self.store.setting(PIN)?;
+        let kept: Option<Kept> = self.store.node_setting(PIN)?;
         if !kept.is_some_and(|kept| kept.hash.is_some() && kept.generation == session.cred_gen) {
             return Ok(None);
         }
-        let room = self.store.rooms()?.into_iter().next();
+        let room = self.store.room()?;
         Ok(room.map(|room| Actor::pin(room.id, Some(session.hash.clone()))))
     }
 }

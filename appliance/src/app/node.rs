@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use axum_server::Handle;
 
 use crate::access::claim::ClaimState;
+use crate::access::fleet::Us;
 use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
@@ -106,19 +107,20 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         access: access.clone(),
         live,
         workers: supervisor.handle(),
-        name: named.name,
+        name: named.name.clone(),
         identity: identity.clone(),
         alarms: alarms.clone(),
         has_open_metrics: options.has_open_metrics,
         started_us,
         files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
-    let served = serve_until(options, &identity, app, stop, |url, plain_url| {
+    let served = serve_until(options, &identity, app, stop, |at, plain_url| {
+        present(&access, &named.name, &identity, at);
         let claim_code = match access.claim_state(moment(clock::now())) {
             Ok(ClaimState::Open { code, .. }) => Some(code),
             Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
         };
-        let told = Ready { url, plain_url, words: identity.words(), claim_code, alarms };
+        let told = Ready { url: format!("https://{at}/"), plain_url, words: identity.words(), claim_code, alarms };
         ready(&told, &access);
         notify::ready();
     });
@@ -129,12 +131,28 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     served
 }
 
+/// Says how this node shows itself to others, and has a claimed one write that down. Records that take nothing do not keep
+/// a node from running: it is written at the next start.
+fn present(access: &Access, name: &str, identity: &Identity, at: SocketAddr) {
+    // Listening everywhere is no address: the name that the node announces is one.
+    let host = if at.ip().is_unspecified() { format!("{}.local:{}", env::host(), at.port()) } else { at.to_string() };
+    let certificate = identity.certificate.to_vec();
+    access.introduce(Us { name: name.to_owned(), addresses: vec![host], spki: identity.spki, certificate });
+    let founded = rng::bytes::<32>().map_err(|error| error.to_string()).and_then(|seed| {
+        let ctx = Ctx::new(moment(clock::now()), seed, "", "rakkr node");
+        access.found(&ctx).map_err(|error| error.to_string())
+    });
+    if let Err(error) = founded {
+        tracing::warn!(error, "this node is not in the roster yet");
+    }
+}
+
 fn serve_until(
     options: &Options,
     identity: &Arc<Identity>,
     app: App,
     stop: &Receiver<()>,
-    ready: impl FnOnce(String, Option<String>),
+    ready: impl FnOnce(SocketAddr, Option<String>),
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WEB_THREADS)
@@ -170,7 +188,7 @@ fn serve_until(
             ),
         },
     };
-    ready(format!("https://{at}/"), plain_at);
+    ready(at, plain_at);
     // A sender that is gone means the same.
     let _ = stop.recv();
     handle.graceful_shutdown(Some(GRACE));

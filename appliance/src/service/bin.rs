@@ -1,4 +1,4 @@
-//! The bin: recordings that were put there 30 days ago lose their audio for good, unless they are held.
+//! The bin: recordings of this node that were put there 30 days ago lose their audio for good, unless they are held.
 //!
 //! The record stays, marked as gone, and the journal says who (the node) and when. A folder is renamed first and removed
 //! then, so that a crash in between leaves no half of a take. While nobody has set the clock nothing is removed: nobody
@@ -119,13 +119,14 @@ impl Worker for Bin {
             self.sweep().map_err(|error| format!("what was being removed cannot be: {error}"))?;
         }
         let store = self.access.store();
-        let query = Query { is_bin: true, cursor: self.cursor.take(), limit: PAGE_MAX, ..Query::default() };
+        let node = Some(store.node());
+        let query = Query { node, is_bin: true, cursor: self.cursor.take(), limit: PAGE_MAX, ..Query::default() };
         let page = store.recordings(&query).map_err(|error| error.to_string())?;
         let mut removed = 0;
         for recording in page.items.iter().filter(|recording| is_due(recording, now.wall)) {
             // Somebody may have taken it out, or laid a hold on it, since the page was read.
             let again = store.recording(recording.id).map_err(|error| error.to_string())?;
-            if let Some(recording) = again.filter(|recording| is_due(recording, now.wall)) {
+            if let Some(recording) = again.filter(|again| Some(again.node) == node && is_due(again, now.wall)) {
                 self.purge(&recording, now)?;
                 removed += 1;
             }

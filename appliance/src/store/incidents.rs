@@ -6,7 +6,7 @@ use replicate::core::record::Record;
 use replicate::disk::store::Scan;
 use serde::{Deserialize, Serialize};
 
-use super::{Edits, Id, Page, Store, StoreError, keys, value};
+use super::{Edits, Id, Page, Store, StoreError, keys, value, writer};
 use crate::domain::watch::Incident;
 
 /// The most on one page.
@@ -43,7 +43,7 @@ pub struct Handled {
 pub struct Known {
     /// Its id.
     pub id: Id,
-    /// The node it happened on.
+    /// The node it happened on: the one that wrote it.
     pub node: Id,
     /// What was seen.
     pub incident: Incident,
@@ -54,6 +54,17 @@ pub struct Known {
 pub(super) fn by_time(record: &Record) -> Vec<Vec<u8>> {
     let facts: Option<Incident> = value(record, "facts");
     facts.map(|facts| keys::time(facts.opened_at).to_vec()).into_iter().collect()
+}
+
+pub(super) fn by_node(record: &Record) -> Vec<Vec<u8>> {
+    let facts: Option<Incident> = value(record, "facts");
+    let keys = writer(record, "facts").zip(facts);
+    keys.map(|(node, facts)| keys::of_node(node, facts.opened_at)).into_iter().collect()
+}
+
+pub(super) fn open_by_node(record: &Record) -> Vec<Vec<u8>> {
+    let is_open = value::<Incident>(record, "facts").is_some_and(|facts| facts.closed.is_none());
+    if is_open { by_node(record) } else { Vec::new() }
 }
 
 pub(super) fn open(record: &Record) -> Vec<Vec<u8>> {
@@ -84,23 +95,23 @@ impl Edits {
 }
 
 impl Store {
-    /// All that are open, newest first; at most [`PAGE_MAX`].
+    /// All that are open, of one node or of all, newest first; at most [`PAGE_MAX`].
     ///
     /// # Errors
     /// The records cannot be read; likewise below.
-    pub fn open_incidents(&self) -> Result<Vec<Known>, StoreError> {
-        let scan =
-            Scan { index: "incident_open".into(), keys: Keys::All, is_backward: true, after: None, limit: PAGE_MAX };
+    pub fn open_incidents(&self, node: Option<Id>) -> Result<Vec<Known>, StoreError> {
+        let (index, keys) = list(node, "incident_open", "incident_open_by_node");
+        let scan = Scan { index, keys, is_backward: true, after: None, limit: PAGE_MAX };
         self.scan(&scan)?.iter().filter_map(|hit| self.known(&hit.record).transpose()).collect()
     }
 
-    /// A page of all, newest first.
+    /// A page, of one node or of all, newest first.
     #[allow(clippy::missing_errors_doc)]
-    pub fn incidents(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Known>, StoreError> {
+    pub fn incidents(&self, node: Option<Id>, cursor: Option<&str>, limit: usize) -> Result<Page<Known>, StoreError> {
         let limit = limit.clamp(1, PAGE_MAX);
         let after = cursor.and_then(keys::read_cursor);
-        let scan =
-            Scan { index: "incident_by_time".into(), keys: Keys::All, is_backward: true, after, limit: limit + 1 };
+        let (index, keys) = list(node, "incident_by_time", "incident_by_node");
+        let scan = Scan { index, keys, is_backward: true, after, limit: limit + 1 };
         let mut hits = self.scan(&scan)?;
         let is_more = hits.len() > limit;
         hits.truncate(limit);
@@ -120,7 +131,8 @@ impl Store {
 
     fn known(&self, record: &Record) -> Result<Option<Known>, StoreError> {
         let id = Id::from_record(record.id());
-        let Some(incident) = value(record, "facts") else { return Ok(None) };
+        let facts = value(record, "facts").zip(writer(record, "facts"));
+        let Some((incident, node)) = facts else { return Ok(None) };
         let handling = match self.record("handling", id)? {
             Some(said) => Handling {
                 acknowledged: value(&said, "acknowledged"),
@@ -129,6 +141,14 @@ impl Store {
             },
             None => Handling::default(),
         };
-        Ok(Some(Known { id, node: self.node, incident, handling }))
+        Ok(Some(Known { id, node, incident, handling }))
+    }
+}
+
+/// The index that lists all, or the one that lists one node's.
+fn list(node: Option<Id>, all: &str, by_node: &str) -> (String, Keys) {
+    match node {
+        None => (all.to_owned(), Keys::All),
+        Some(node) => (by_node.to_owned(), Keys::Beginning(node.0.as_bytes().to_vec())),
     }
 }

@@ -5,10 +5,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use replicate::core::id::RecordId;
 
+use super::Id;
+
 /// Milliseconds since 1970, so that earlier sorts first.
 pub fn time(at: Timestamp) -> [u8; 8] {
     // The sign bit turned, so that times before 1970 sort before those after.
     (at.as_millisecond() as u64 ^ (1 << 63)).to_be_bytes()
+}
+
+/// What a node wrote, by time.
+pub fn of_node(node: Id, at: Timestamp) -> Vec<u8> {
+    [node.0.as_bytes().as_slice(), &time(at)].concat()
 }
 
 /// A place in an index as an opaque text.

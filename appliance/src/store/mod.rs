@@ -1,13 +1,16 @@
 //! What a node remembers: people, rooms, recordings as facts, what people say about them, incidents, the journal, settings.
 //!
-//! Lives here: repositories over [`replicate`], typed values in and out; [`schema`] says what kinds there are, who may write
-//! them and what is indexed; `tables` has what never leaves the machine (sessions). Does not live here: audio, rights (a
+//! The records are the whole fleet's, as far as this node has heard: facts say which node wrote them, and whoever acts on
+//! them asks for those of [`Store::node`]. Lives here: repositories over [`replicate`], typed values in and out; [`schema`]
+//! says what kinds there are, who may write them and what is indexed; `tables` has what never leaves the machine (sessions). Does not live here: audio, rights (a
 //! caller brings what `access` allowed), the clock. One process has the file; one thread writes it; a write is durable
 //! when it returns. Reading never waits for writing.
 
 pub mod audit;
 pub mod backup;
+pub mod fleet;
 pub mod incidents;
+pub mod invitations;
 mod keys;
 pub mod people;
 pub mod recordings;
@@ -20,11 +23,10 @@ pub mod words;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -190,9 +192,7 @@ pub struct Store {
     node: Id,
     boot: BootId,
     local: Arc<sessions::Local>,
-    /// Counts up with what people say: what was counted from it is then counted anew.
-    annotations: Arc<AtomicU64>,
-    facets: Arc<Mutex<Option<(u64, search::Facets)>>>,
+    facets: Arc<Mutex<search::Counted>>,
 }
 
 impl Store {
@@ -222,13 +222,22 @@ impl Store {
         let mut told =
             Opened { alarms: opened.alarms.iter().map(alarm).collect(), is_new: opened.us.inc == 1 && opened.is_new };
         let local = sessions::Local::open(&folder.join("local.redb"), &mut told)?;
-        let (annotations, facets) = Default::default();
-        Ok((Self { records: Arc::new(records), node, boot, local: Arc::new(local), annotations, facets }, told))
+        Ok((Self { records: Arc::new(records), node, boot, local: Arc::new(local), facets: Arc::default() }, told))
     }
 
-    /// The node whose records these are.
+    /// The node that writes here. What others wrote is here as well.
     pub fn node(&self) -> Id {
         self.node
+    }
+
+    /// The logs themselves: for the links to other nodes, by which theirs join and ours go out. For nothing else.
+    pub fn logs(&self) -> Arc<Records> {
+        Arc::clone(&self.records)
+    }
+
+    /// A moment as the logs keep it.
+    pub fn stamp(&self, now: Moment) -> replicate::core::entry::Moment {
+        write::moment(now, self.boot)
     }
 
     /// Waits until records change and returns the number to ask with next, and the kinds that changed.
@@ -278,6 +287,11 @@ impl From<OpenError> for StoreError {
 /// The value of a record's group, if it has one and it is what this version reads.
 fn value<T: serde::de::DeserializeOwned>(record: &Record, group: &str) -> Option<T> {
     serde_json::from_str(record.value(group)?).ok()
+}
+
+/// The node that wrote what a group of a record shows; none if nobody wrote it.
+fn writer(record: &Record, group: &str) -> Option<Id> {
+    record.versions(group).first().map(|entry| Id(Uuid::from_bytes(entry.at.dot.node.0)))
 }
 
 /// Which node a data folder belongs to, as its `node.json` says.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use replicate::core::id::RecordId;
 use replicate::core::index::Keys;
 use replicate::core::record::Record;
 use replicate::core::write::{Act, Replaces};
@@ -100,7 +101,7 @@ pub use super::search::Query;
 pub struct Recording {
     /// Its id, the order's and the take's.
     pub id: TakeId,
-    /// The node that has it.
+    /// The node that has it: the one that wrote its facts.
     pub node: Id,
     /// What the node saw.
     pub facts: Facts,
@@ -203,10 +204,10 @@ impl Store {
     pub fn recording(&self, id: TakeId) -> Result<Option<Recording>, StoreError> {
         let id = Id::from(id);
         let said = self.record("annotation", id)?;
-        Ok(self.record("recording", id)?.and_then(|record| self.whole(&record, said.as_ref())))
+        Ok(self.record("recording", id)?.and_then(|record| Self::whole(&record, said.as_ref())))
     }
 
-    /// Which recordings have been in the bin for [`BIN_DAYS`] and are not held, those longest there first; at most 1,000.
+    /// Which recordings of this node have been in the bin for [`BIN_DAYS`] and are not held, those longest there first; at most 1,000.
     /// Removing what they recorded is the caller's.
     #[allow(clippy::missing_errors_doc)]
     pub fn purge_due(&self, now: Timestamp) -> Result<Vec<TakeId>, StoreError> {
@@ -214,20 +215,23 @@ impl Store {
         let keys = Keys::Between(Vec::new(), keys::time(before).to_vec());
         let index = "annotation_bin_since".into();
         let hits = self.scan(&Scan { index, keys, is_backward: false, after: None, limit: 1_000 })?;
-        let due = hits.iter().filter(|hit| !hit.record.is_disabled("hold"));
-        Ok(due.filter_map(|hit| Id::from_record(hit.record.id()).to_string().parse().ok()).collect())
+        let due: Vec<RecordId> =
+            hits.iter().filter(|hit| !hit.record.is_disabled("hold")).map(|hit| hit.record.id()).collect();
+        let recordings = self.all("recording", &due)?;
+        let ours = recordings.iter().flatten().filter(|record| super::writer(record, "facts") == Some(self.node));
+        Ok(ours.filter_map(|record| Id::from_record(record.id()).to_string().parse().ok()).collect())
     }
 
     /// A recording out of its two records.
-    pub(super) fn whole(&self, record: &Record, said: Option<&Record>) -> Option<Recording> {
+    pub(super) fn whole(record: &Record, said: Option<&Record>) -> Option<Recording> {
         let id: TakeId = Id::from_record(record.id()).to_string().parse().ok()?;
-        let facts = value(record, "facts")?;
+        let (facts, node) = (value(record, "facts")?, super::writer(record, "facts")?);
         let plan = value(record, "plan").unwrap_or(Plan { room: None, started_by: None, profile: "voice".into() });
         let annotation = match said {
             Some(said) => annotation(said),
             None => Annotation { version: super::version_of_nothing(), ..Annotation::default() },
         };
-        Some(Recording { id, node: self.node, facts, plan, annotation })
+        Some(Recording { id, node, facts, plan, annotation })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The room, and what is known of the node's channels.
+//! Rooms, the node that stands in each, and what is known of the nodes' channels.
 
 use replicate::core::index::Keys;
 use replicate::disk::store::Scan;
@@ -24,6 +24,9 @@ pub struct Room {
     /// Whatever people want to say.
     #[serde(default)]
     pub notes: String,
+    /// The node that stands in it; none if nobody said so.
+    #[serde(default, rename = "node_id")]
+    pub node: Option<Id>,
     /// Names what was read, for an edit to say what it was made from; empty in one that is made anew.
     #[serde(default)]
     pub version: String,
@@ -62,13 +65,21 @@ impl Edits {
         self.expect_version("channels", node, &[], version);
     }
 
-    /// Adds or changes a room.
+    /// Adds or changes a room; its place only if it has one.
     pub fn put_room(&mut self, room: &Room) {
         self.bound("name", &room.name, NAME_BYTES_MAX, false);
         self.bound("time_zone", &room.time_zone, NAME_BYTES_MAX, false);
         self.bound("notes", &room.notes, NOTES_BYTES_MAX, true);
         let label = Label { name: room.name.clone(), time_zone: room.time_zone.clone(), notes: room.notes.clone() };
         self.put("room", room.id, "label", &label);
+        if let Some(node) = room.node {
+            self.put("room", room.id, "place", &node);
+        }
+    }
+
+    /// Says which node stands in a room.
+    pub fn put_place(&mut self, room: Id, node: Id) {
+        self.put("room", room, "place", &node);
     }
 
     /// Replaces what is said of a node's channels.
@@ -79,7 +90,7 @@ impl Edits {
 }
 
 impl Store {
-    /// All rooms.
+    /// All rooms of the fleet, by id.
     ///
     /// # Errors
     /// The records cannot be read; likewise below.
@@ -89,16 +100,32 @@ impl Store {
         let room = |hit: &replicate::disk::store::Hit| {
             let label: Label = value(&hit.record, "label")?;
             let id = Id::from_record(hit.record.id());
-            let version = super::version(&hit.record, &[]);
-            Some(Room { id, name: label.name, time_zone: label.time_zone, notes: label.notes, version })
+            let (version, node) = (super::version(&hit.record, &[]), value(&hit.record, "place"));
+            Some(Room { id, name: label.name, time_zone: label.time_zone, notes: label.notes, node, version })
         };
         Ok(hits.iter().filter_map(room).collect())
+    }
+
+    /// The room that this node stands in: the one that says so, else the first that says nothing, for before there were
+    /// fleets nobody had to.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn room(&self) -> Result<Option<Room>, StoreError> {
+        let rooms = self.rooms()?;
+        let ours = rooms.iter().find(|room| room.node == Some(self.node));
+        Ok(ours.or_else(|| rooms.iter().find(|room| room.node.is_none())).cloned())
     }
 
     /// What is said of this node's channels.
     #[allow(clippy::missing_errors_doc)]
     pub fn channels(&self) -> Result<Vec<ChannelLabel>, StoreError> {
         Ok(self.channels_with_version()?.0)
+    }
+
+    /// What is said of any node's channels.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn channels_of(&self, node: Id) -> Result<Vec<ChannelLabel>, StoreError> {
+        let record = self.record("channels", node)?;
+        Ok(record.and_then(|record| value(&record, "map")).unwrap_or_default())
     }
 
     /// As [`Store::channels`], with what names this state of it.

@@ -3,12 +3,13 @@
 //! A group merges whole. Kinds are part of the stored form: never change the meaning of a name, add another.
 
 use replicate::core::id::Stream;
+use replicate::core::record::Record;
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 
-use super::{audit, incidents, people, search};
+use super::{audit, fleet, incidents, people, search};
 
 /// Names of all kinds.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 13] = [
     "user",
     "token",
     "room",
@@ -20,27 +21,24 @@ pub const KINDS: [&str; 11] = [
     "audit",
     "setting",
     "node",
+    "member",
+    "fleet",
 ];
+
+/// The key of an index that lists all records of a kind, by id.
+fn all(_: &Record) -> Vec<Vec<u8>> {
+    vec![Vec::new()]
+}
 
 /// The schema of this version.
 pub fn schema() -> Schema {
-    let kinds = vec![
-        // Who: disable wins over everything, wherever it was said.
-        Kind::new("user", Stream::Sec)
-            .group("profile", Form::Register)
-            .group("roles", Form::Register)
-            .group("cred", Form::Register)
-            .group("cred_gen", Form::Max)
-            .group("access", Form::Flag)
-            .deletes(DeletePolicy::DeleteWins)
-            .index("user_by_login", 1, people::by_login)
-            .index("user_by_name", 1, people::by_name),
-        Kind::new("token", Stream::Sec)
-            .group("facts", Form::Register)
-            .deletes(DeletePolicy::DeleteWins)
-            .index("token_by_hash", 1, people::token_by_hash)
-            .index("token_by_user", 1, people::token_by_user),
-        Kind::new("room", Stream::Cfg).group("label", Form::Register).index("room_all", 1, |_| vec![Vec::new()]),
+    let mut kinds = who();
+    kinds.extend([
+        Kind::new("room", Stream::Cfg)
+            .group("label", Form::Register)
+            // The node that stands in it.
+            .group("place", Form::Register)
+            .index("room_all", 1, all),
         // One record a node: labels, roles and expectations of its channels.
         Kind::new("channels", Stream::Cfg).group("map", Form::Register),
         // What the node saw; written by it alone.
@@ -49,6 +47,7 @@ pub fn schema() -> Schema {
             .group("plan", Form::Register)
             .index("recording_by_start", 1, search::by_start)
             .index("recording_state", 1, search::by_state)
+            .index("recording_node", 1, search::by_node)
             .index("recording_word", 1, search::words),
         // What people say about it, under the same id.
         Kind::new("annotation", Stream::Cfg)
@@ -67,7 +66,9 @@ pub fn schema() -> Schema {
         Kind::new("incident", Stream::Own)
             .group("facts", Form::Register)
             .index("incident_by_time", 1, incidents::by_time)
-            .index("incident_open", 1, incidents::open),
+            .index("incident_open", 1, incidents::open)
+            .index("incident_by_node", 1, incidents::by_node)
+            .index("incident_open_by_node", 1, incidents::open_by_node),
         // Acknowledged, suppressed, resolved: said by people, under the incident's id.
         Kind::new("handling", Stream::Cfg)
             .group("acknowledged", Form::Register)
@@ -79,10 +80,41 @@ pub fn schema() -> Schema {
             .index("audit_by_target", 1, audit::by_target)
             .index("audit_by_actor", 1, audit::by_actor)
             .index("audit_by_action", 1, audit::by_action)
-            .index("audit_by_outcome", 1, audit::by_outcome),
+            .index("audit_by_outcome", 1, audit::by_outcome)
+            .index("audit_by_node", 1, audit::by_node),
         Kind::new("setting", Stream::Cfg).group("value", Form::Register),
-        Kind::new("node", Stream::Own).group("inventory", Form::Register),
-    ];
+        // What a node says of itself, under its id.
+        Kind::new("node", Stream::Own).group("inventory", Form::Register).index("node_all", 1, all),
+    ]);
     // A mistake here is a bug of this file, and each test that opens a store meets it.
     Schema::new(kinds).expect("the schema is well formed")
+}
+
+/// Who may do what, and which nodes believe each other: what everybody must have first.
+fn who() -> Vec<Kind> {
+    vec![
+        // Disable wins over everything, wherever it was said.
+        Kind::new("user", Stream::Sec)
+            .group("profile", Form::Register)
+            .group("roles", Form::Register)
+            .group("cred", Form::Register)
+            .group("cred_gen", Form::Max)
+            .group("access", Form::Flag)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("user_by_login", 1, people::by_login)
+            .index("user_by_name", 1, people::by_name),
+        Kind::new("token", Stream::Sec)
+            .group("facts", Form::Register)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("token_by_hash", 1, people::token_by_hash)
+            .index("token_by_user", 1, people::token_by_user),
+        // The roster: whose key is believed, under the node's id. `access` is only ever disabled: a retired node stays so.
+        Kind::new("member", Stream::Sec)
+            .group("key", Form::Register)
+            .group("profile", Form::Register)
+            .group("joined", Form::Register)
+            .group("access", Form::Flag)
+            .index("member_all", 1, fleet::member_key),
+        Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all),
+    ]
 }

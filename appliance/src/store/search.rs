@@ -6,27 +6,32 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use replicate::core::record::Record;
+use replicate::core::view::Change;
 use replicate::disk::join::{Join, Place, Under};
 use serde::Serialize;
 
 use super::recordings::{Facts, PAGE_MAX, Recording, start_of_annotated};
-use super::{Page, Store, StoreError, keys, value, words as text};
+use super::{Id, Page, Store, StoreError, keys, value, words as text, writer};
 use crate::domain::{TakeId, TakeState};
 
 /// Places looked at for one page: some 50 ms on a small machine. Beyond, the page ends early and says where to go on.
 const STEPS_MAX: usize = 10_000;
 /// Bytes of a folder's name that its index key has room for.
 const FOLDER_KEY_BYTES: usize = 256;
+/// Changes looked through at once.
+const CHANGES: usize = 1_024;
 /// Tags, and folders, that are listed.
 pub const FACETS_MAX: usize = 1_000;
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
+    /// Only what this node recorded.
+    pub node: Option<Id>,
     /// Words that all must be found in titles, notes, marks, tags, folder; the last may be a beginning.
     pub text: Option<String>,
     /// States.
@@ -56,6 +61,13 @@ pub struct Facets {
     pub folders: Vec<(String, u64)>,
 }
 
+/// What was counted, and up to which change.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    since: u64,
+    facets: Option<Facets>,
+}
+
 /// A key: a word, its end, and when the recording began.
 fn key(word: &str, at: &[u8]) -> Vec<u8> {
     [word.as_bytes(), &[0], at].concat()
@@ -69,6 +81,11 @@ pub(super) fn by_start(record: &Record) -> Vec<Vec<u8>> {
 pub(super) fn by_state(record: &Record) -> Vec<Vec<u8>> {
     let facts: Option<Facts> = value(record, "facts");
     facts.map(|facts| key(state_word(facts.state), &keys::time(facts.started_at))).into_iter().collect()
+}
+
+pub(super) fn by_node(record: &Record) -> Vec<Vec<u8>> {
+    let keys = writer(record, "facts").zip(value::<Facts>(record, "facts"));
+    keys.map(|(node, facts)| keys::of_node(node, facts.started_at)).into_iter().collect()
 }
 
 /// The words that are stored: never change one.
@@ -166,7 +183,7 @@ impl Store {
     fn wholes(&self, hits: &[Place]) -> Result<Vec<Option<Recording>>, StoreError> {
         let ids: Vec<_> = hits.iter().map(|(_, id)| *id).collect();
         let (records, said) = (self.all("recording", &ids)?, self.all("annotation", &ids)?);
-        let whole = |(record, said): (&Option<Record>, &Option<Record>)| self.whole(record.as_ref()?, said.as_ref());
+        let whole = |(record, said): (&Option<Record>, &Option<Record>)| Self::whole(record.as_ref()?, said.as_ref());
         Ok(records.iter().zip(&said).map(whole).collect())
     }
 
@@ -179,12 +196,14 @@ impl Store {
         Ok(joined.hits.iter().filter_map(id).collect())
     }
 
-    /// What there is to filter by. Counted anew after someone said something about a recording.
+    /// What there is to filter by. Counted anew after someone, here or elsewhere, said something about a recording.
     #[allow(clippy::missing_errors_doc)]
     pub fn facets(&self) -> Result<Facets, StoreError> {
-        let now = self.annotations.load(Ordering::Acquire);
         let mut kept = self.facets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, facets)) = kept.as_ref().filter(|(at, _)| *at == now) {
+        if self.has_annotated(&mut kept.since) {
+            kept.facets = None;
+        }
+        if let Some(facets) = &kept.facets {
             return Ok(facets.clone());
         }
         let counted = |index| -> Result<Vec<(String, u64)>, StoreError> {
@@ -192,8 +211,23 @@ impl Store {
             Ok(words.into_iter().filter_map(|(word, count)| Some((String::from_utf8(word).ok()?, count))).collect())
         };
         let facets = Facets { tags: counted("annotation_tag")?, folders: counted("annotation_folder")? };
-        *kept = Some((now, facets.clone()));
+        kept.facets = Some(facets.clone());
         Ok(facets)
+    }
+
+    /// Whether an annotation changed since a place in the change feed, which moves on.
+    fn has_annotated(&self, since: &mut u64) -> bool {
+        let mut is_changed = false;
+        loop {
+            let news = self.records.changes(*since, CHANGES, Duration::ZERO);
+            let is_said = |change: &Change| change.record.as_ref().is_some_and(|record| record.kind == "annotation");
+            is_changed |= news.has_missed || news.changes.iter().any(is_said);
+            let is_end = news.changes.is_empty();
+            *since = news.next;
+            if is_end {
+                return is_changed;
+            }
+        }
     }
 }
 
@@ -228,6 +262,7 @@ fn asked(query: &Query) -> Option<Join> {
     if !query.states.is_empty() {
         all.push(query.states.iter().map(|state| list("recording_state", key(state_word(*state), &[]))).collect());
     }
+    all.extend(query.node.map(|node| vec![list("recording_node", node.0.as_bytes().to_vec())]));
     if all.is_empty() {
         all.push(vec![list("recording_by_start", Vec::new())]);
     }
@@ -240,6 +275,7 @@ fn asked(query: &Query) -> Option<Join> {
 fn is_wanted(recording: &Recording, query: &Query) -> bool {
     let (facts, said) = (&recording.facts, &recording.annotation);
     query.is_bin == said.deleted_at.is_some()
+        && query.node.is_none_or(|node| recording.node == node)
         && query.from.is_none_or(|from| facts.started_at >= from)
         && query.to.is_none_or(|to| facts.started_at < to)
         && query.tag.as_ref().is_none_or(|tag| said.tags.contains(tag))

@@ -1,4 +1,4 @@
-//! Sessions: who is logged in here. They never leave the machine, so they lie in a file of their own.
+//! Sessions: who is logged in here. They never leave the machine, so they lie in a file of their own, with `invitations`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -6,12 +6,17 @@ use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::invitations::INVITATIONS;
 use super::{Id, Opened, Store, StoreError};
 
 /// Table: sessions. Key: SHA-256 of the cookie, hexadecimal. Value: [`Session`] as JSON. Written and read by: this file.
 const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions-1");
+
+/// A table of this file: JSON by a text.
+type Rows = TableDefinition<'static, &'static str, &'static [u8]>;
 
 /// The most sessions kept; the one unused longest gives way.
 pub const SESSIONS_MAX: u64 = 10_000;
@@ -52,10 +57,12 @@ fn fault(error: impl Into<redb::Error>) -> StoreError {
 fn open(path: &Path) -> Result<Database, StoreError> {
     let open = || -> Result<Database, redb::Error> {
         let db = Database::builder().set_cache_size(1 << 20).create(path)?;
-        if db.begin_read()?.open_table(SESSIONS).is_err() {
-            let tx = db.begin_write()?;
-            tx.open_table(SESSIONS)?;
-            tx.commit()?;
+        for table in [SESSIONS, INVITATIONS] {
+            if db.begin_read()?.open_table(table).is_err() {
+                let tx = db.begin_write()?;
+                tx.open_table(table)?;
+                tx.commit()?;
+            }
         }
         Ok(db)
     };
@@ -88,18 +95,34 @@ impl Local {
         read.unwrap_or_else(|_| Err(StoreError::Unusable("the list of sessions is damaged".into())))
     }
 
-    fn write(
+    /// All rows of a table that this version reads.
+    pub(super) fn all<T: DeserializeOwned>(&self, table: Rows) -> Result<Vec<T>, StoreError> {
+        self.read(|db| {
+            let tx = db.begin_read().map_err(fault)?;
+            let table = tx.open_table(table).map_err(fault)?;
+            let mut all = Vec::new();
+            for row in table.iter().map_err(fault)? {
+                all.extend(serde_json::from_slice::<T>(row.map_err(fault)?.1.value()));
+            }
+            Ok(all)
+        })
+    }
+
+    /// Changes a table in one durable step.
+    pub(super) fn write<T>(
         &self,
-        work: impl FnOnce(&mut redb::Table<&str, &[u8]>) -> Result<(), redb::Error>,
-    ) -> Result<(), StoreError> {
+        table: Rows,
+        work: impl FnOnce(&mut redb::Table<&str, &[u8]>) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         let is_shut = self.db.read().unwrap_or_else(PoisonError::into_inner).is_none();
         if is_shut {
             self.heal();
         }
         let kept = self.read(|db| {
             let tx = db.begin_write().map_err(fault)?;
-            work(&mut tx.open_table(SESSIONS).map_err(fault)?).map_err(fault)?;
-            tx.commit().map_err(fault)
+            let done = work(&mut tx.open_table(table).map_err(fault)?).map_err(fault)?;
+            tx.commit().map_err(fault)?;
+            Ok(done)
         });
         if kept.is_err() {
             self.heal();
@@ -131,7 +154,7 @@ impl Store {
     /// The file cannot be written or read; likewise below.
     pub fn put_session(&self, session: &Session) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(session).map_err(|error| StoreError::Refused(error.to_string()))?;
-        self.local.write(|table| {
+        self.local.write(SESSIONS, |table| {
             if table.len()? >= SESSIONS_MAX && table.get(session.hash.as_str())?.is_none() {
                 let mut oldest: Option<(Timestamp, String)> = None;
                 for row in table.iter()? {
@@ -165,21 +188,13 @@ impl Store {
     /// All sessions.
     #[allow(clippy::missing_errors_doc)]
     pub fn sessions(&self) -> Result<Vec<Session>, StoreError> {
-        self.local.read(|db| {
-            let tx = db.begin_read().map_err(fault)?;
-            let table = tx.open_table(SESSIONS).map_err(fault)?;
-            let mut sessions = Vec::new();
-            for row in table.iter().map_err(fault)? {
-                sessions.extend(serde_json::from_slice::<Session>(row.map_err(fault)?.1.value()));
-            }
-            Ok(sessions)
-        })
+        self.local.all(SESSIONS)
     }
 
     /// Ends a session.
     #[allow(clippy::missing_errors_doc)]
     pub fn end_session(&self, hash: &str) -> Result<(), StoreError> {
-        self.local.write(|table| {
+        self.local.write(SESSIONS, |table| {
             table.remove(hash)?;
             Ok(())
         })

@@ -1,9 +1,12 @@
-//! Settings: one record a name, any JSON.
+//! Settings: one record a name, any JSON. A name is the fleet's, or together with a node that node's.
+//!
+//! Before there were fleets a node's own settings lay under the plain name. They still count, on the node that wrote them
+//! and on no other, until it writes its own.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Edits, Id, Store, StoreError, value};
+use super::{Edits, Id, Store, StoreError, value, writer};
 
 impl Edits {
     /// The edits were made from this version of [`Store::setting_with_version`]; if it is another by now, nothing is kept
@@ -12,17 +15,33 @@ impl Edits {
         self.expect_version("setting", Id::of_name(name), &[], version);
     }
 
-    /// Sets a setting.
+    /// Sets a setting of one node.
+    pub fn put_node_setting(&mut self, node: Id, name: &str, setting: &impl Serialize) {
+        self.put_setting(&of_node(node, name), setting);
+    }
+
+    /// Sets a setting of the fleet.
     pub fn put_setting(&mut self, name: &str, setting: &impl Serialize) {
         self.put("setting", Id::of_name(name), "value", setting);
     }
 }
 
 impl Store {
-    /// A setting; none if it was never set or is not what this version reads.
+    /// A setting of this node; none if it was never set or is not what this version reads.
     ///
     /// # Errors
-    /// The records cannot be read.
+    /// The records cannot be read; likewise below.
+    pub fn node_setting<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        if let Some(record) = self.record("setting", Id::of_name(&of_node(self.node, name)))? {
+            return Ok(value(&record, "value"));
+        }
+        let before = self.record("setting", Id::of_name(name))?;
+        let before = before.filter(|record| writer(record, "value") == Some(self.node));
+        Ok(before.and_then(|record| value(&record, "value")))
+    }
+
+    /// A setting of the fleet; none if it was never set or is not what this version reads.
+    #[allow(clippy::missing_errors_doc)]
     pub fn setting<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
         Ok(self.setting_with_version(name)?.0)
     }
@@ -35,4 +54,9 @@ impl Store {
             None => (None, super::version_of_nothing()),
         })
     }
+}
+
+/// The name under which a node's own setting is kept. Part of the stored form.
+fn of_node(node: Id, name: &str) -> String {
+    format!("{name}@{node}")
 }

@@ -1,7 +1,6 @@
 //! Writing: edits gathered, then kept in one durable step.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use replicate::core::entry::{Moment as Stamp, Quality};
@@ -105,14 +104,9 @@ impl Store {
             return Ok(());
         }
         let mut dated = self.dated(&edits)?;
-        let has_annotations = !edits.annotated.is_empty() || !dated.is_empty();
         dated.append(&mut edits.drafts);
         let (expected, moment) = (edits.expected, moment(now, self.boot));
-        let kept = self.records.write(Batch { expected, drafts: dated, moment, is_urgent: true }).wait();
-        if has_annotations {
-            self.annotations.fetch_add(1, Ordering::Release);
-        }
-        kept?;
+        self.records.write(Batch { expected, drafts: dated, moment, is_urgent: true }).wait()?;
         Ok(())
     }
 

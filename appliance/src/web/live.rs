@@ -27,7 +27,8 @@ const QUEUE: usize = 64;
 /// Looks are at least so far apart: a burst of changes is one look.
 const CALM: Duration = Duration::from_millis(30);
 
-/// Events for programs: `status`, `recordings` (those that run or just changed), `incidents`, each whole when it differs.
+/// Events for programs: `status`, `recordings` (those that run or just changed), `incidents`, of this node, each whole when
+/// it differs.
 #[utoipa::path(get, path = "/api/v1/live", tag = "live",
     responses((status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String), (status = "4XX", body = Problem)))]
 pub async fn get_live(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
@@ -35,7 +36,8 @@ pub async fn get_live(State(app): State<App>, caller: Caller) -> Result<Response
     blocking(move || node::status(&checked, &who)).await??;
     stream(app, caller, |app, caller| {
         let status = node::status(app, caller)?;
-        let recent = recordings::Filter { limit: Some(20), ..recordings::Filter::default() };
+        let node_id = Some(app.store.node().to_string());
+        let recent = recordings::Filter { node_id, limit: Some(20), ..recordings::Filter::default() };
         let recordings = recordings::list(app, caller, &recent)?.items;
         let incidents = incidents::open(app, caller)?;
         let text = |value: serde_json::Value| value.to_string();

@@ -16,15 +16,16 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 use utoipa::IntoParams;
 
-use super::api::{allow, in_room, may, recordings, the_node};
+use super::api::{allow, may, nodes, recordings, the_node};
 use super::caller::{Caller, Path, Query, text};
+use super::whose::Whose;
 use super::{App, Problem, blocking, meters};
 use crate::access::About;
 use crate::access::acts::{DownloadRecording, ListenLive, PlayRecording};
 use crate::audio::waveform::{DatReader, frames_per_point, level_for};
 use crate::capture::take::export::Format;
 use crate::capture::take::wav_view::WavView;
-use crate::domain::access::{Permission, ResourceKind};
+use crate::domain::access::Permission;
 use crate::domain::{Channels, TakeId, TakeState};
 use crate::service::listen::{self, FileRequest, ListenError, Piece, StreamFormat, StreamRequest, TakeStream};
 use crate::service::render;
@@ -108,7 +109,7 @@ pub async fn get_file(
     let (found, name) = blocking(move || {
         let _place = place;
         let recording = recordings::find(&app, &caller, id)?;
-        let target = in_room(&app, ResourceKind::Recording, &id.to_string())?;
+        let target = recordings::place_of(&app, &recording)?;
         let is_player = is_player(&wanted);
         // A browser asks for many parts of one file: one act, one entry.
         if is_player {
@@ -116,6 +117,7 @@ pub async fn get_file(
         } else {
             may(&app, &caller, Permission::RecordingDownload, &target)?;
         }
+        Whose::of(&recording).here_or(&app)?;
         let found = find_file(&app, &recording, &wanted)?;
         if is_first {
             let about = About::thing("recording", id, recording.title());
@@ -253,7 +255,9 @@ pub async fn get_stream(
     let at = app.clone();
     let mut stream = blocking(move || {
         let recording = recordings::find(&at, &caller, id)?;
-        let target = in_room(&at, ResourceKind::Recording, &id.to_string())?;
+        let target = recordings::place_of(&at, &recording)?;
+        may(&at, &caller, Permission::RecordingPlayback, &target)?;
+        Whose::of(&recording).here_or(&at)?;
         let about = About::thing("recording", id, recording.title());
         let allowed = allow::<PlayRecording>(&at, &caller, &target, about)?;
         match TakeStream::open(&at.data.take(id), &request, is_running(&at, id)) {
@@ -312,6 +316,8 @@ fn is_running(app: &App, id: TakeId) -> bool {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListenQuery {
+    /// Which node's room; absent is this one's.
+    pub node_id: Option<String>,
     /// `1,2`: one is mono, two are stereo, more are mixed; absent is all.
     pub channels: Option<String>,
     /// ogg (default) or mp4 (for Media Source, with less delay).
@@ -328,8 +334,10 @@ pub async fn get_listen(
 ) -> Result<Response, Problem> {
     let format = stream_format(query.format.as_deref())?;
     let wanted = channels(query.channels.as_deref())?;
+    let whose = Whose::of_node(nodes::wanted(query.node_id.as_deref())?);
     let place = app.limits.listeners.clone().try_acquire_owned().map_err(|_| meters::too_many())?;
     let mut live = blocking(move || {
+        whose.here_or(&app)?;
         let about = About::thing("node", app.store.node(), &format!("channels {wanted}"));
         let allowed = allow::<ListenLive>(&app, &caller, &the_node(&app)?, about)?;
         match listen::Live::open(&app.data, wanted, format, caller.ctx.now.wall) {
@@ -392,7 +400,8 @@ pub async fn get_waveform(
 ) -> Result<Response, Problem> {
     let (bytes, first, rate) = blocking(move || {
         let recording = recordings::find(&app, &caller, id)?;
-        may(&app, &caller, Permission::RecordingPlayback, &in_room(&app, ResourceKind::Recording, &id.to_string())?)?;
+        may(&app, &caller, Permission::RecordingPlayback, &recordings::place_of(&app, &recording)?)?;
+        Whose::of(&recording).here_or(&app)?;
         let rate = recording.facts.sample_rate.max(1);
         let take = recordings::take(&app, &recording);
         let length = take.map_or(recording.facts.duration_seconds, |take| take.duration_seconds);
@@ -446,7 +455,10 @@ pub async fn get_waveform_svg(
 ) -> Result<Response, Problem> {
     let (svg, is_final) = blocking(move || {
         let recording = recordings::find(&app, &caller, id)?;
-        may(&app, &caller, Permission::RecordingPlayback, &in_room(&app, ResourceKind::Recording, &id.to_string())?)?;
+        may(&app, &caller, Permission::RecordingPlayback, &recordings::place_of(&app, &recording)?)?;
+        if Whose::of(&recording).here_or(&app).is_err() {
+            return Ok((picture(&[]), false));
+        }
         let is_final = matches!(recording.facts.state, TakeState::Ready | TakeState::Incomplete);
         let rate = recording.facts.sample_rate.max(1);
         let to = recording.facts.duration_seconds;

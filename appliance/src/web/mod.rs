@@ -17,7 +17,10 @@ pub mod problem;
 mod render;
 pub mod router;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 mod view;
+mod whose;
 
 use std::sync::Arc;
 

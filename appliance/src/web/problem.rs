@@ -40,6 +40,21 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub yours: Option<Box<Value>>,
+    /// Of what is on another node: on which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<OnNode>)]
+    pub on_node: Option<Box<OnNode>>,
+}
+
+/// A node that has what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct OnNode {
+    /// Its id.
+    pub id: String,
+    /// Its name; empty if unknown.
+    pub name: String,
+    /// Where it is reached, `host:port`; none if unknown.
+    pub addresses: Vec<String>,
 }
 
 impl Problem {
@@ -56,6 +71,7 @@ impl Problem {
             retry_after_seconds: None,
             current: None,
             yours: None,
+            on_node: None,
         }
     }
 

@@ -6,8 +6,10 @@ use utoipa::ToSchema;
 
 use crate::domain::take::Measured;
 use crate::domain::{TakeInfo, TakeState};
+use crate::store::audit::{Entry, Written};
 use crate::store::incidents::Known;
 use crate::store::recordings::Recording;
+use crate::web::api::nodes::Nodes;
 
 /// A channel of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -25,6 +27,8 @@ pub struct RecordingView {
     pub id: String,
     /// The node that has it.
     pub node_id: String,
+    /// What that is called.
+    pub node: String,
     /// Its room.
     pub room_id: Option<String>,
     /// Title for people.
@@ -77,12 +81,13 @@ pub struct RecordingView {
 
 impl RecordingView {
     /// Of a recording as the records have it.
-    pub fn of(recording: &Recording) -> Self {
+    pub fn of(recording: &Recording, nodes: &Nodes) -> Self {
         let (facts, said) = (&recording.facts, &recording.annotation);
         let channel = |(number, label): &(u16, String)| ChannelView { number: *number, label: label.clone() };
         Self {
             id: recording.id.to_string(),
             node_id: recording.node.to_string(),
+            node: nodes.name(recording.node),
             room_id: recording.plan.room.map(|room| room.to_string()),
             title: recording.title().to_owned(),
             state: facts.state,
@@ -178,8 +183,8 @@ pub struct RecordingDetail {
 
 impl RecordingDetail {
     /// Of a recording and its take; without a take the lists are empty.
-    pub fn of(recording: &Recording, take: Option<&TakeInfo>) -> Self {
-        let mut view = RecordingView::of(recording);
+    pub fn of(recording: &Recording, take: Option<&TakeInfo>, nodes: &Nodes) -> Self {
+        let mut view = RecordingView::of(recording, nodes);
         let Some(take) = take else {
             return Self {
                 recording: view,
@@ -247,6 +252,8 @@ pub struct IncidentView {
     pub id: String,
     /// The node it happened on.
     pub node_id: String,
+    /// What that is called.
+    pub node: String,
     /// `dead_path`, `clipping` …
     pub kind: String,
     /// info, warning, critical.
@@ -286,7 +293,7 @@ pub struct IncidentView {
 
 impl IncidentView {
     /// Of an incident, with the names of channels.
-    pub fn of(known: &Known, label: impl Fn(u16) -> String) -> Self {
+    pub fn of(known: &Known, nodes: &Nodes, label: impl Fn(u16) -> String) -> Self {
         use crate::domain::watch::Target;
         let incident = &known.incident;
         let text = incident.kind.operator_text();
@@ -304,6 +311,7 @@ impl IncidentView {
         Self {
             id: known.id.to_string(),
             node_id: known.node.to_string(),
+            node: nodes.name(known.node),
             kind: incident.kind.to_string(),
             severity: incident.severity,
             target,
@@ -320,6 +328,25 @@ impl IncidentView {
             note: acknowledged.map(|handled| handled.note.clone()).unwrap_or_default(),
             suppressed_until: incident.suppressed_until,
         }
+    }
+}
+
+/// An entry of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditView {
+    /// The node it was done on.
+    pub node_id: String,
+    /// What that is called.
+    pub node: String,
+    /// What was done.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+impl AuditView {
+    /// Of an entry.
+    pub fn of(written: Written, nodes: &Nodes) -> Self {
+        Self { node_id: written.node.to_string(), node: nodes.name(written.node), entry: written.entry }
     }
 }
 

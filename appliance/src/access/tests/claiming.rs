@@ -14,7 +14,7 @@ fn whoever_has_the_code_becomes_the_owner_and_is_logged_in() {
     assert!(!desk.folder.path().join("claim-code").exists());
     assert_eq!(desk.access.claim_state(desk.now()).unwrap(), ClaimState::Claimed);
     let journal = desk.access.store().audit(&crate::store::audit::Query { limit: 9, ..Default::default() }).unwrap();
-    assert_eq!(journal.items[0].action, "node.claim");
+    assert_eq!(journal.items[0].entry.action, "node.claim");
 }
 
 #[test]

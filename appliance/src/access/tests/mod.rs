@@ -1,6 +1,7 @@
 //! A node's access over a store in a folder of its own.
 
 mod claiming;
+mod fleet;
 mod identity;
 mod people;
 mod sessions;
@@ -97,6 +98,7 @@ impl Desk {
 
     pub fn journal(&self, action: &str) -> Vec<crate::store::audit::Entry> {
         let query = crate::store::audit::Query { action: Some(action.into()), limit: 500, ..Default::default() };
-        self.access.store().audit(&query).unwrap().items
+        let found = self.access.store().audit(&query).unwrap().items;
+        found.into_iter().map(|written| written.entry).collect()
     }
 }

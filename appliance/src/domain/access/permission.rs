@@ -1,4 +1,4 @@
-//! The 24 permissions: their names, the roles that hold them and the room capability that gives them.
+//! The 29 permissions: their names, the roles that hold them and the room capability that gives them.
 //!
 //! One table, in `Permission::row`. What a role or a capability is stands in its own file.
 
@@ -18,6 +18,16 @@ pub enum Permission {
     AuditRead,
     /// Change people, groups, roles, rosters and policies.
     AuthManage,
+    /// Name the fleet and its nodes, say who keeps and who may coordinate.
+    FleetEdit,
+    /// Invite a node into the fleet.
+    FleetInvite,
+    /// Take this node into a fleet.
+    FleetJoin,
+    /// See the fleet: its nodes, their state, who coordinates.
+    FleetRead,
+    /// Retire a node: its key is believed no more, for good.
+    FleetRetire,
     /// Acknowledge, suppress and comment incidents.
     HealthAcknowledge,
     /// See incidents.
@@ -85,9 +95,14 @@ fn row(name: &'static str, roles: &'static [Role], capability: Option<Capability
 
 impl Permission {
     /// Every permission, in the order of the table.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::AuditRead,
         Self::AuthManage,
+        Self::FleetEdit,
+        Self::FleetInvite,
+        Self::FleetJoin,
+        Self::FleetRead,
+        Self::FleetRetire,
         Self::HealthAcknowledge,
         Self::HealthRead,
         Self::ListenMonitor,
@@ -121,6 +136,11 @@ impl Permission {
         match self {
             Self::AuditRead => row("audit:read", &[Owner, Admin, Auditor], None),
             Self::AuthManage => row("auth:manage", MANAGERS, None),
+            Self::FleetEdit => row("fleet:edit", MANAGERS, None),
+            Self::FleetInvite => row("fleet:invite", MANAGERS, None),
+            Self::FleetJoin => row("fleet:join", MANAGERS, None),
+            Self::FleetRead => row("fleet:read", EVERYONE, None),
+            Self::FleetRetire => row("fleet:retire", MANAGERS, None),
             Self::HealthAcknowledge => row("health:acknowledge", STAFF, None),
             Self::HealthRead => row("health:read", EVERYONE, Some(View)),
             Self::ListenMonitor => row("listen:monitor", STAFF, Some(Listen)),
@@ -165,6 +185,7 @@ impl Permission {
     pub fn reach(self) -> Reach {
         match self {
             Self::AuditRead
+            | Self::FleetRead
             | Self::HealthRead
             | Self::MetricsRead
             | Self::NodeRead
@@ -173,6 +194,10 @@ impl Permission {
             | Self::SettingsRead
             | Self::SwitcherRead => Reach::AnyRoom,
             Self::AuthManage
+            | Self::FleetEdit
+            | Self::FleetInvite
+            | Self::FleetJoin
+            | Self::FleetRetire
             | Self::HealthAcknowledge
             | Self::ListenMonitor
             | Self::NodeControl

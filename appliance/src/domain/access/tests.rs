@@ -2,10 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// SPEC 1 and the catalogue's table, written out a second time: o owner, a admin, p operator, v viewer, u auditor.
+/// SPEC 1 and the catalogue's table with the fleet's rows, written out a second time: o owner, a admin, p operator, v viewer, u auditor.
 const TABLE: &str = "
     audit:read          oa  u  -
     auth:manage         oa     -
+    fleet:edit          oa     -
+    fleet:invite        oa     -
+    fleet:join          oa     -
+    fleet:read          oapvu  -
+    fleet:retire        oa     -
     health:acknowledge  oap    -
     health:read         oapvu  view
     listen:monitor      oap    listen

@@ -4,6 +4,10 @@
 //! not settled: rung when a recording begins, pauses or ends, and once a second. The take on disk is the truth and the
 //! record what was last said of it, so each round compares the two and nothing that was missed stays missed. It never
 //! touches a take.
+//!
+//! What other nodes recorded is theirs to tell of: a record without a take here says nothing as long as it is another's.
+//! Only what lies on this disk and was recorded by a node that the fleet does not know, or retired, is taken over: a box
+//! that got a new id keeps its recordings.
 
 mod disk;
 
@@ -51,6 +55,14 @@ pub struct Recorder {
     active: BTreeMap<TakeId, Active>,
     /// Since when capture does not answer.
     silent_since_us: Option<u64>,
+}
+
+/// What the records say of a recording.
+enum Known {
+    /// It is this node's to tell of; what was said last, if anything was.
+    Ours(Option<Facts>),
+    /// Another node tells of it.
+    Theirs,
 }
 
 /// A recording that is followed.
@@ -133,6 +145,10 @@ impl Recorder {
             let Some(id) = self.unseen.last().copied() else { return self.search() };
             let known = self.known(id)?;
             self.unseen.pop();
+            let Known::Ours(known) = known else {
+                self.settled.insert(id);
+                continue;
+            };
             if known.as_ref().is_some_and(is_final) && !self.active.contains_key(&id) {
                 self.settled.insert(id);
                 continue;
@@ -152,7 +168,7 @@ impl Recorder {
     /// Looks through a page of records for those whose take is not there. Whether there is more.
     fn search(&mut self) -> Result<bool, String> {
         let Some(cursor) = self.search.clone() else { return Ok(false) };
-        let query = Query { cursor, limit: EDITS_MAX, ..Query::default() };
+        let query = Query { node: Some(self.store.node()), cursor, limit: EDITS_MAX, ..Query::default() };
         let page = self.store.recordings(&query).map_err(|error| error.to_string())?;
         for recording in page.items.iter().filter(|recording| !recording.facts.is_gone) {
             if !self.listing.has(recording.id) {
@@ -181,7 +197,11 @@ impl Recorder {
     fn follow_one(&self, id: TakeId, active: &mut Active, now: Now, edits: &mut Batch) -> Result<(), String> {
         let is_stale = active.asked_us.is_none_or(|at| now.mono_us.saturating_sub(at) >= GROWTH_US);
         if is_stale {
-            active.known = self.known(id)?;
+            let Known::Ours(known) = self.known(id)? else {
+                edits.settled.push(id);
+                return Ok(());
+            };
+            active.known = known;
             active.asked_us = Some(now.mono_us);
         }
         let Some((facts, is_settled)) = self.state_of(id, &mut active.seen, active.known.as_ref(), now) else {
@@ -234,9 +254,16 @@ impl Recorder {
         seen.read(&self.data.take(id), id, is_live, known)
     }
 
-    fn known(&self, id: TakeId) -> Result<Option<Facts>, String> {
-        let known = self.store.recording(id).map_err(|error| error.to_string())?;
-        Ok(known.map(|known| known.facts))
+    fn known(&self, id: TakeId) -> Result<Known, String> {
+        let told = |error: crate::store::StoreError| error.to_string();
+        let Some(recording) = self.store.recording(id).map_err(told)? else { return Ok(Known::Ours(None)) };
+        if recording.node == self.store.node() {
+            return Ok(Known::Ours(Some(recording.facts)));
+        }
+        let member = self.store.member(recording.node).map_err(told)?;
+        let is_neighbours = member.is_some_and(|member| !member.is_retired);
+        let is_here = self.listing.has(id);
+        Ok(if is_here && !is_neighbours { Known::Ours(None) } else { Known::Theirs })
     }
 
     fn listen(&mut self, now: Now) {

@@ -5,6 +5,7 @@ mod child;
 mod control;
 mod ear;
 mod fake;
+mod neighbours;
 mod recorder;
 mod supervisor;
 pub mod takes;
@@ -70,7 +71,7 @@ impl Node {
 
     fn acts(&self) -> Vec<(String, crate::store::audit::Outcome)> {
         let query = crate::store::audit::Query { limit: 50, ..Default::default() };
-        self.store().audit(&query).unwrap().items.into_iter().map(|entry| (entry.action, entry.outcome)).collect()
+        self.store().audit(&query).unwrap().items.into_iter().map(|w| (w.entry.action, w.entry.outcome)).collect()
     }
 }
 

@@ -91,14 +91,14 @@ fn a_dead_channel_is_an_incident_on_the_page_and_in_the_records_until_it_lives()
     room.kill(2);
     room.run(3.0);
     assert_eq!(room.open(), dead(2));
-    let stored = room.node.store().open_incidents().unwrap();
+    let stored = room.node.store().open_incidents(None).unwrap();
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].id, room.node.live.incidents()[0].id);
 
     room.frame = Some(frame(1));
     room.run(5.0);
     assert_eq!(room.open(), BTreeSet::new());
-    assert!(room.node.store().open_incidents().unwrap().is_empty());
+    assert!(room.node.store().open_incidents(None).unwrap().is_empty());
     assert!(room.node.store().incident(stored[0].id).unwrap().unwrap().incident.closed.is_some());
 }
 
@@ -128,7 +128,7 @@ fn an_incident_goes_on_across_a_restart_of_the_node() {
     room.frame = Some(frame(1));
     room.run(5.0);
     assert_eq!(room.open(), BTreeSet::new());
-    assert_eq!(room.node.store().incidents(None, 10).unwrap().items.len(), 1);
+    assert_eq!(room.node.store().incidents(None, None, 10).unwrap().items.len(), 1);
 }
 
 #[test]

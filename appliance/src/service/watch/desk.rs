@@ -46,12 +46,13 @@ pub(super) struct News {
 }
 
 impl Desk {
-    /// With what was open and suppressed when the node ended. A store that cannot be read leaves the desk empty: whatever
+    /// With what was open and suppressed here when the node ended; what other nodes watch is theirs. A store that cannot be read leaves the desk empty: whatever
     /// is bad now opens anew.
     pub fn open(store: &Store, now: Timestamp) -> Self {
         let mut state = State::default();
         let read = || -> Result<_, crate::store::StoreError> {
-            Ok((store.open_incidents()?, store.incidents(None, crate::store::incidents::PAGE_MAX)?.items))
+            let ours = Some(store.node());
+            Ok((store.open_incidents(ours)?, store.incidents(ours, None, crate::store::incidents::PAGE_MAX)?.items))
         };
         match read() {
             Ok((open, recent)) => {

@@ -8,7 +8,7 @@ use crate::service::{Bell, Next, Worker, moment};
 use crate::store::{Edits, Store, StoreError};
 use crate::sys::clock::Now;
 
-/// The setting that holds the policy.
+/// The setting that holds the policy. The node's own.
 pub const POLICY: &str = "watch_policy";
 /// How often the change feed is looked at: what people do is seen to be done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ impl IncidentKeeper {
         let (next, kinds) = self.store.changes(self.since, Duration::ZERO);
         let is_concerned = |kind: &str| !self.has_read || kinds.iter().any(|changed| changed == kind);
         if is_concerned("setting") {
-            let policy = self.store.setting::<Policy>(POLICY)?.unwrap_or_default();
+            let policy = self.store.node_setting::<Policy>(POLICY)?.unwrap_or_default();
             self.refused = policy.check().err();
             if self.refused.is_none() {
                 self.desk.set_policy(policy);

@@ -10,7 +10,7 @@ use replicate::disk::join::{Join, Under};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Edits, Id, Page, Store, StoreError, keys, value};
+use super::{Edits, Id, Page, Store, StoreError, keys, value, writer};
 use crate::domain::ClockQuality;
 
 /// The most entries on one page.
@@ -93,9 +93,20 @@ pub struct Entry {
     pub correlation_id: String,
 }
 
+/// An entry, and the node that wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The node it was done on.
+    pub node: Id,
+    /// What was done.
+    pub entry: Entry,
+}
+
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
+    /// Only what was done on this node.
+    pub node: Option<Id>,
     /// Only about this id.
     pub target: Option<String>,
     /// Only by this actor (id or name).
@@ -158,6 +169,11 @@ pub(super) fn by_outcome(record: &Record) -> Vec<Vec<u8>> {
     found(record, |entry| vec![outcome_word(entry.outcome)])
 }
 
+pub(super) fn by_node(record: &Record) -> Vec<Vec<u8>> {
+    let keys = writer(record, "entry").zip(value::<Entry>(record, "entry"));
+    keys.map(|(node, entry)| keys::of_node(node, entry.at)).into_iter().collect()
+}
+
 /// The words that are stored: never change one.
 fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
@@ -182,13 +198,14 @@ impl Store {
     ///
     /// # Errors
     /// The records cannot be read.
-    pub fn audit(&self, query: &Query) -> Result<Page<Entry>, StoreError> {
+    pub fn audit(&self, query: &Query) -> Result<Page<Written>, StoreError> {
         let limit = query.limit.clamp(1, PAGE_MAX);
         let joined = self.join(&asked(query, limit))?;
         let ids: Vec<_> = joined.hits.iter().map(|(_, id)| *id).collect();
         let records = self.all("audit", &ids)?;
-        let entries = records.iter().flatten().filter_map(|record| value::<Entry>(record, "entry"));
-        let items = entries.filter(|entry| is_wanted(entry, query)).collect();
+        let written =
+            |record: &Record| Some(Written { node: writer(record, "entry")?, entry: value(record, "entry")? });
+        let items = records.iter().flatten().filter_map(written).filter(|found| is_wanted(found, query)).collect();
         Ok(Page { items, next: joined.rest.map(|(at, id)| keys::cursor(&at, id)) })
     }
 }
@@ -204,6 +221,7 @@ fn asked(query: &Query, limit: usize) -> Join {
         vec![Under::Beginning { index: "audit_by_action".into(), stem }]
     }));
     all.extend(query.outcome.map(|outcome| vec![list("audit_by_outcome", word(outcome_word(outcome)))]));
+    all.extend(query.node.map(|node| vec![list("audit_by_node", node.0.as_bytes().to_vec())]));
     if all.is_empty() {
         all.push(vec![list("audit_by_time", Vec::new())]);
     }
@@ -212,8 +230,9 @@ fn asked(query: &Query, limit: usize) -> Join {
     Join { all, none: Vec::new(), from, to, after, limit, steps_max: STEPS_MAX }
 }
 
-fn is_wanted(entry: &Entry, query: &Query) -> bool {
-    query.target.as_ref().is_none_or(|target| entry.target.id == *target)
+fn is_wanted(Written { node, entry }: &Written, query: &Query) -> bool {
+    query.node.is_none_or(|wanted| *node == wanted)
+        && query.target.as_ref().is_none_or(|target| entry.target.id == *target)
         && query.actor.as_ref().is_none_or(|actor| entry.actor.id == *actor || entry.actor.name == *actor)
         && query.action.as_ref().is_none_or(|action| entry.action.starts_with(action.as_str()))
         && query.outcome.is_none_or(|outcome| entry.outcome == outcome)

@@ -34,7 +34,7 @@ fn pages_of_the_journal_are_what_the_filters_say() {
         let (mut query, mut count) = (Query { limit: 4, ..query }, 0);
         loop {
             let page = store.audit(&query).unwrap();
-            assert!(page.items.is_sorted_by(|left, right| left.at > right.at));
+            assert!(page.items.is_sorted_by(|left, right| left.entry.at > right.entry.at));
             count += page.items.len();
             query.cursor = page.next;
             if query.cursor.is_none() {

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod journal;
+mod many;
 mod round;
 mod searches;
 
@@ -12,6 +13,8 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use super::recordings::{Facts, Plan};
+use replicate::core::id::Stream;
+
 use super::{Edits, Id, Moment, Opened, Store, audit};
 use crate::domain::{ClockQuality, TakeId, TakeState};
 
@@ -40,7 +43,7 @@ fn take(number: u8) -> TakeId {
     TakeId::new(at(0), [number; 10])
 }
 
-fn facts(title: &str, starts: i64) -> Facts {
+pub fn facts(title: &str, starts: i64) -> Facts {
     Facts {
         state: TakeState::Ready,
         title: title.into(),
@@ -65,6 +68,40 @@ fn commit(store: &Store, edit: impl FnOnce(&mut Edits)) -> Result<(), super::Sto
     let mut edits = Edits::by("user:1");
     edit(&mut edits);
     store.commit(edits, moment())
+}
+
+/// All that one node has and the other has not, both ways, as a link between them would bring it.
+pub fn meet(left: &Store, right: &Store) {
+    for (from, to) in [(left, right), (right, left)] {
+        for stream in Stream::ALL {
+            loop {
+                let export = from.logs().export(stream, &to.logs().vector(stream).unwrap()).unwrap();
+                let applied = to.logs().apply(export.entries, to.stamp(moment()), true).wait().unwrap();
+                assert_eq!((applied.refused, export.forks.len()), (0, 0), "{:?}", applied.refusals);
+                if !export.has_more {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Digital zero on the first channel since then.
+pub fn incident(opened: i64) -> crate::domain::watch::Incident {
+    use crate::domain::watch::{Incident, IncidentKind, Severity, Target};
+    Incident {
+        kind: IncidentKind::DeadPath,
+        target: Target::Channel(1),
+        severity: Severity::Critical,
+        began_at: at(opened),
+        opened_at: at(opened),
+        clock_quality: ClockQuality::Ntp,
+        times: 1,
+        measure: None,
+        is_acknowledged: false,
+        suppressed_until: None,
+        closed: None,
+    }
 }
 
 fn entry(number: u128, actor: &str, action: &str, seconds: i64) -> audit::Entry {

@@ -103,6 +103,7 @@ fn rooms_channels_and_settings_have_versions_too() {
         name: "Hall".into(),
         time_zone: "Europe/Berlin".into(),
         notes: String::new(),
+        node: None,
         version: String::new(),
     };
     commit(&store, |edits| {

@@ -160,7 +160,7 @@ proptest! {
         store.commit(edits, moment()).unwrap();
         let query = Query {
             text: asked.clone(), tag: tag.clone(), folder: folder.clone(), is_bin, limit,
-            states: failed.map(state).into_iter().collect(), from: from.map(at), to: to.map(at), cursor: None,
+            states: failed.map(state).into_iter().collect(), from: from.map(at), to: to.map(at), cursor: None, node: None,
         };
 
         let is_wanted = |made: &Made| {

@@ -9,13 +9,14 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
+use super::nodes::{self, Nodes};
 use super::{LIMIT, allow, may};
 use crate::access::About;
 use crate::access::acts::ExportAudit;
 use crate::domain::access::{Permission, Target};
-use crate::store::audit::{Entry, Outcome, PAGE_MAX, Query as Wanted};
+use crate::store::audit::{Outcome, PAGE_MAX, Query as Wanted, Written};
 use crate::web::caller::{Caller, Query};
-use crate::web::view::List;
+use crate::web::view::{AuditView, List};
 use crate::web::{App, Problem, blocking};
 
 /// Entries of one CSV export; a longer journal is exported in parts, by time.
@@ -26,6 +27,8 @@ pub const EXPORT_MAX: usize = 100_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
+    /// Only what was done on this node.
+    pub node_id: Option<String>,
     /// Only about this id.
     pub target: Option<String>,
     /// Only by this actor (id or name).
@@ -61,6 +64,7 @@ fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
         return Err(Problem::unprocessable("limit", format!("1 to {PAGE_MAX}")));
     }
     Ok(Wanted {
+        node: nodes::wanted(filter.node_id.as_deref())?,
         target: said(&filter.target),
         actor: said(&filter.actor),
         action: said(&filter.action),
@@ -73,24 +77,26 @@ fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
 }
 
 /// Lists entries.
-pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<Entry>, Problem> {
+pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<AuditView>, Problem> {
     may(app, caller, Permission::AuditRead, &Target::Fleet)?;
     let page = app.store.audit(&wanted(filter)?)?;
-    Ok(List { items: page.items, next: page.next })
+    let nodes = Nodes::of(app)?;
+    let items = page.items.into_iter().map(|written| AuditView::of(written, &nodes)).collect();
+    Ok(List { items, next: page.next })
 }
 
 /// All entries that a filter wants, newest first, as CSV. Cells that a spreadsheet would run as a formula are quoted.
 pub fn csv(app: &App, caller: &Caller, filter: &Filter) -> Result<String, Problem> {
     let allowed = allow::<ExportAudit>(app, caller, &Target::Fleet, About::thing("audit", "csv", "journal"))?;
     let mut text = String::from(
-        "at,clock,actor_kind,actor,address,action,permission,target_kind,target_id,target,outcome,reason,id\n",
+        "at,clock,actor_kind,actor,address,action,permission,target_kind,target_id,target,outcome,reason,id,node_id,node\n",
     );
     let mut wanted = Wanted { limit: PAGE_MAX, ..wanted(filter)? };
-    let mut entries = 0;
+    let (nodes, mut entries) = (Nodes::of(app)?, 0);
     loop {
         let page = app.store.audit(&wanted)?;
         for entry in &page.items {
-            text.push_str(&line(entry));
+            text.push_str(&line(entry, &nodes));
             entries += 1;
         }
         wanted.cursor = page.next;
@@ -102,7 +108,7 @@ pub fn csv(app: &App, caller: &Caller, filter: &Filter) -> Result<String, Proble
     Ok(text)
 }
 
-fn line(entry: &Entry) -> String {
+fn line(Written { node, entry }: &Written, nodes: &Nodes) -> String {
     let quality = json!(entry.clock_quality).as_str().unwrap_or_default().to_owned();
     let outcome = json!(entry.outcome).as_str().unwrap_or_default().to_owned();
     let cells = [
@@ -119,6 +125,8 @@ fn line(entry: &Entry) -> String {
         outcome,
         entry.reason.clone(),
         entry.id.to_string(),
+        node.to_string(),
+        nodes.name(*node),
     ];
     let mut line = cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
     line.push('\n');
@@ -139,7 +147,7 @@ pub async fn get_list(
     State(app): State<App>,
     caller: Caller,
     Query(filter): Query<Filter>,
-) -> Result<Json<List<Entry>>, Problem> {
+) -> Result<Json<List<AuditView>>, Problem> {
     blocking(move || list(&app, &caller, &filter)).await?.map(Json)
 }
 
@@ -159,7 +167,7 @@ pub async fn get_csv(
     Ok((headers, text).into_response())
 }
 
-/// The journal as JSON Lines, oldest first, with the hash chain: `rakkr verify FILE` proves it offline.
+/// This node's journal as JSON Lines, oldest first, with the hash chain: `rakkr verify FILE` proves it offline.
 #[utoipa::path(get, path = "/api/v1/audit-events.jsonl", tag = "audit",
     responses((status = 200, body = String, content_type = "application/jsonl"), (status = "4XX", body = Problem)))]
 pub async fn get_jsonl(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {

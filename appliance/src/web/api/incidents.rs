@@ -1,5 +1,8 @@
 //! Incidents: list them, take notice, silence, say that one is over.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
@@ -7,12 +10,13 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{LIMIT, allow, in_room, may, read_id};
+use super::nodes::{self, Nodes, sees};
+use super::{LIMIT, allow, may, read_id};
 use crate::access::About;
 use crate::access::acts::{AcknowledgeIncident, Act, ResolveIncident, SuppressIncident};
-use crate::domain::access::{Permission, ResourceKind};
-use crate::store::Edits;
+use crate::domain::access::Permission;
 use crate::store::incidents::{Handled, Known, PAGE_MAX};
+use crate::store::{Edits, Id};
 use crate::web::caller::{Body, Caller, Path, Query};
 use crate::web::view::{IncidentView, List};
 use crate::web::{App, Problem, blocking};
@@ -22,6 +26,8 @@ use crate::web::{App, Problem, blocking};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
+    /// Only what happened on this node.
+    pub node_id: Option<String>,
     /// Only those that are open.
     pub open: Option<bool>,
     /// Where to go on.
@@ -56,20 +62,26 @@ const NOTE_BYTES_MAX: usize = 2_000;
 
 /// The view of an incident, with the names people gave to channels.
 pub fn views(app: &App, known: &[Known]) -> Result<Vec<IncidentView>, Problem> {
-    let labels = app.store.channels()?;
+    let (nodes, us) = (Nodes::of(app)?, app.store.node());
+    let mut labels = BTreeMap::new();
+    for known in known {
+        if let Entry::Vacant(place) = labels.entry(known.node) {
+            place.insert(app.store.channels_of(known.node)?);
+        }
+    }
     let live = app.live.status();
-    let label = |number: u16| {
-        let said = labels.iter().find(|label| label.number == number).map(|label| label.label.clone());
+    let label = |node: Id, number: u16| {
+        let said = labels.get(&node).and_then(|labels| labels.iter().find(|label| label.number == number));
         let port = || {
-            let status = live.as_ref()?;
+            let status = live.as_ref().filter(|_| node == us)?;
             status.channels.iter().find(|c| c.channel.number == number).map(|c| c.channel.label.clone())
         };
-        said.filter(|text| !text.is_empty()).or_else(port).unwrap_or_default()
+        said.map(|said| said.label.clone()).filter(|text| !text.is_empty()).or_else(port).unwrap_or_default()
     };
-    Ok(known.iter().map(|known| IncidentView::of(known, label)).collect())
+    Ok(known.iter().map(|known| IncidentView::of(known, &nodes, |number| label(known.node, number))).collect())
 }
 
-/// Those that are open: also when the records cannot be written.
+/// Those that are open on this node: also when the records cannot be written.
 pub fn open(app: &App, caller: &Caller) -> Result<Vec<IncidentView>, Problem> {
     may(app, caller, Permission::HealthRead, &super::the_node(app)?)?;
     views(app, &app.live.incidents())
@@ -77,15 +89,30 @@ pub fn open(app: &App, caller: &Caller) -> Result<Vec<IncidentView>, Problem> {
 
 /// Lists.
 pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<IncidentView>, Problem> {
-    if filter.open == Some(true) {
+    let (node, us) = (nodes::wanted(filter.node_id.as_deref())?, app.store.node());
+    if filter.open == Some(true) && node == Some(us) {
         return Ok(List { items: open(app, caller)?, next: None });
     }
-    may(app, caller, Permission::HealthRead, &super::the_node(app)?)?;
+    let fleet = Nodes::of(app)?;
+    may(app, caller, Permission::HealthRead, &fleet.everywhere())?;
+    let is_seen = |known: &Known| sees(app, caller, Permission::HealthRead, &fleet.of_incident(known));
+    if filter.open == Some(true) {
+        let mut found = app.store.open_incidents(node)?;
+        if node.is_none() {
+            // Of this node as it is now; the records may be behind.
+            found.retain(|known| known.node != us);
+            found.extend(app.live.incidents().iter().cloned());
+            found.sort_by_key(|known| std::cmp::Reverse(known.incident.opened_at));
+        }
+        found.retain(is_seen);
+        return Ok(List { items: views(app, &found)?, next: None });
+    }
     let limit = filter.limit.unwrap_or(LIMIT);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::unprocessable("limit", format!("1 to {PAGE_MAX}")));
     }
-    let page = app.store.incidents(filter.cursor.as_deref(), limit)?;
+    let mut page = app.store.incidents(node, filter.cursor.as_deref(), limit)?;
+    page.items.retain(is_seen);
     Ok(List { items: views(app, &page.items)?, next: page.next })
 }
 
@@ -95,15 +122,17 @@ fn handle<A: Act>(
     id: &str,
     note: &str,
     until: Option<Timestamp>,
-    put: fn(&mut Edits, crate::store::Id, &Handled),
+    put: fn(&mut Edits, Id, &Handled),
 ) -> Result<IncidentView, Problem> {
     let id = read_id(id, "incident")?;
     if note.len() > NOTE_BYTES_MAX {
         return Err(Problem::unprocessable("note", format!("at most {NOTE_BYTES_MAX} bytes")));
     }
-    let target = in_room(app, ResourceKind::Incident, &id.to_string())?;
-    may(app, caller, Permission::HealthRead, &target)?;
+    let nodes = Nodes::of(app)?;
+    may(app, caller, Permission::HealthRead, &nodes.everywhere())?;
     let known = app.store.incident(id)?.ok_or_else(|| Problem::not_found("incident"))?;
+    let target = nodes.of_incident(&known);
+    may(app, caller, Permission::HealthRead, &target)?;
     let title = known.incident.kind.operator_text().title;
     let about = About::thing("incident", id, title).after(json!({ "note": note, "until": until }));
     let allowed = allow::<A>(app, caller, &target, about)?;

@@ -9,6 +9,7 @@ pub mod docs;
 pub mod health;
 pub mod incidents;
 pub mod node;
+pub mod nodes;
 pub mod people;
 pub mod recordings;
 pub mod settings;
@@ -25,8 +26,8 @@ pub const LIMIT: usize = 50;
 
 /// The node's room as rules know it; none before one was named.
 pub fn room_of(app: &App) -> Result<Option<Room>, Problem> {
-    let rooms = app.store.rooms()?;
-    Ok(rooms.first().map(|room| Room { id: RoomId::new(room.id.to_string()), site: None }))
+    let room = app.store.room()?;
+    Ok(room.map(|room| Room { id: RoomId::new(room.id.to_string()), site: None }))
 }
 
 /// Something of the node's room.
@@ -53,6 +54,11 @@ pub fn can_do(app: &App, caller: &Caller, permission: Permission) -> bool {
         permission,
         Permission::AuditRead
             | Permission::AuthManage
+            | Permission::FleetEdit
+            | Permission::FleetInvite
+            | Permission::FleetJoin
+            | Permission::FleetRead
+            | Permission::FleetRetire
             | Permission::MetricsRead
             | Permission::SettingsManage
             | Permission::SettingsRead

@@ -76,7 +76,7 @@ pub fn status(app: &App, caller: &Caller) -> Result<NodeStatus, Problem> {
         node_id: app.store.node().to_string(),
         name: app.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        room: app.store.rooms()?.into_iter().next(),
+        room: app.store.room()?,
         state: state(app),
         capture: app.live.status().map(|status| (*status).clone()),
         capture_age_seconds: app.live.status_age(now_us),
@@ -172,7 +172,7 @@ pub fn put_room(app: &App, caller: &Caller, edit: RoomEdit) -> Result<Room, Prob
         let why = format!("{:?} is not a time zone: choose one such as Europe/Berlin", edit.time_zone);
         return Err(Problem::unprocessable("time_zone", why));
     }
-    let room = app.store.rooms()?.into_iter().next();
+    let room = app.store.room()?;
     let about = About::thing("room", room.as_ref().map(|room| room.id.to_string()).unwrap_or_default(), &edit.name);
     let allowed = allow::<ChangeNode>(app, caller, &the_node(app)?, about.before(json!(room)).after(json!(edit)))?;
     let id = room.map_or_else(|| caller.ctx.new_id(), |room| room.id);
@@ -181,6 +181,7 @@ pub fn put_room(app: &App, caller: &Caller, edit: RoomEdit) -> Result<Room, Prob
         name: edit.name.trim().to_owned(),
         time_zone: edit.time_zone,
         notes: edit.notes,
+        node: Some(app.store.node()),
         version: String::new(),
     };
     let mut edits = allowed.edits();

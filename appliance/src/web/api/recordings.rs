@@ -11,18 +11,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use super::nodes::{self, Nodes, sees};
 use super::{LIMIT, allow, in_room, may, room_of};
 use crate::access::About;
 use crate::access::acts::{
     DeleteRecording, EditRecording, ExtendRecording, MarkRecording, PauseRecording, RenderRecording, RestoreRecording,
     ResumeRecording, StartRecording, StopRecording,
 };
-use crate::domain::access::{Permission, ResourceKind};
+use crate::domain::access::{Permission, ResourceKind, Target};
 use crate::domain::{Channels, TakeId, TakeInfo, TakeState};
 use crate::service::control::{self, NewRecording};
 use crate::store::recordings::{Annotation, Facts, PAGE_MAX, Plan, Query as Wanted, Recording};
 use crate::web::caller::{Body, Caller, Path, Query};
 use crate::web::view::{List, RecordingDetail, RecordingView};
+use crate::web::whose::Whose;
 use crate::web::{App, Problem, blocking};
 
 /// A recording to start.
@@ -52,6 +54,8 @@ pub struct Start {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
+    /// Only what this node recorded.
+    pub node_id: Option<String>,
     /// Words that all must be found in titles, notes, marks and tags; the last may be a beginning.
     pub q: Option<String>,
     /// One state.
@@ -119,8 +123,16 @@ pub struct Place {
 
 /// Finds a recording that the caller may see.
 pub fn find(app: &App, caller: &Caller, id: TakeId) -> Result<Recording, Problem> {
-    may(app, caller, Permission::RecordingRead, &in_room(app, ResourceKind::Recording, &id.to_string())?)?;
-    app.store.recording(id)?.ok_or_else(|| Problem::not_found("recording"))
+    let nodes = Nodes::of(app)?;
+    may(app, caller, Permission::RecordingRead, &nodes.everywhere())?;
+    let recording = app.store.recording(id)?.ok_or_else(|| Problem::not_found("recording"))?;
+    may(app, caller, Permission::RecordingRead, &nodes.of_recording(&recording))?;
+    Ok(recording)
+}
+
+/// Where a recording stands, for rights.
+pub fn place_of(app: &App, recording: &Recording) -> Result<Target, Problem> {
+    Ok(Nodes::of(app)?.of_recording(recording))
 }
 
 /// The take on disk, if it can be read.
@@ -129,11 +141,14 @@ pub fn take(app: &App, recording: &Recording) -> Option<TakeInfo> {
     app.data.take(recording.id).load().ok().map(|loaded| loaded.info(is_live))
 }
 
-/// Lists.
+/// Lists what the caller may see. A page may have fewer than were asked for and still say where to go on.
 pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<RecordingView>, Problem> {
-    may(app, caller, Permission::RecordingRead, &super::the_node(app)?)?;
+    let nodes = Nodes::of(app)?;
+    may(app, caller, Permission::RecordingRead, &nodes.everywhere())?;
     let page = app.store.recordings(&wanted(filter)?)?;
-    Ok(List { items: page.items.iter().map(RecordingView::of).collect(), next: page.next })
+    let is_seen = |found: &&Recording| sees(app, caller, Permission::RecordingRead, &nodes.of_recording(found));
+    let items = page.items.iter().filter(is_seen).map(|found| RecordingView::of(found, &nodes)).collect();
+    Ok(List { items, next: page.next })
 }
 
 fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
@@ -153,6 +168,7 @@ fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
     }
     let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     Ok(Wanted {
+        node: nodes::wanted(filter.node_id.as_deref())?,
         text: said(&filter.q),
         states,
         from: filter.from,
@@ -190,7 +206,9 @@ pub fn start(app: &App, caller: &Caller, start: Start) -> Result<RecordingDetail
     app.live.bump();
     match detail(app, caller, id) {
         // It records; the records do not take it yet (a full disk), and get it as soon as they do.
-        Err(problem) if problem.status == 404 => Ok(RecordingDetail::of(&unwritten(app, id, title, caller), None)),
+        Err(problem) if problem.status == 404 => {
+            Ok(RecordingDetail::of(&unwritten(app, id, title, caller), None, &Nodes::of(app)?))
+        }
         answer => answer,
     }
 }
@@ -218,13 +236,14 @@ fn unwritten(app: &App, id: TakeId, title: String, caller: &Caller) -> Recording
 /// One with all that is known.
 pub fn detail(app: &App, caller: &Caller, id: TakeId) -> Result<RecordingDetail, Problem> {
     let recording = find(app, caller, id)?;
-    Ok(RecordingDetail::of(&recording, take(app, &recording).as_ref()))
+    Ok(RecordingDetail::of(&recording, take(app, &recording).as_ref(), &Nodes::of(app)?))
 }
 
 /// Stops; whole and playable when it returns.
 pub fn stop(app: &App, caller: &Caller, id: TakeId) -> Result<RecordingDetail, Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    Whose::of(&recording).here_or(app)?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     control::stop(&app.data, allow::<StopRecording>(app, caller, &target, about)?, id)?;
     app.live.bump();
@@ -234,10 +253,11 @@ pub fn stop(app: &App, caller: &Caller, id: TakeId) -> Result<RecordingDetail, P
 /// Moves the planned end.
 pub fn extend(app: &App, caller: &Caller, id: TakeId, seconds: f64) -> Result<RecordingDetail, Problem> {
     let recording = find(app, caller, id)?;
+    Whose::of(&recording).here_or(app)?;
     if !(seconds > 0.0 && seconds <= 86_400.0) {
         return Err(Problem::unprocessable("seconds", "above 0 and at most 86400, a day"));
     }
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title()).after(json!({ "seconds": seconds }));
     control::extend(&app.data, allow::<ExtendRecording>(app, caller, &target, about)?, id, seconds)?;
     app.live.bump();
@@ -247,7 +267,8 @@ pub fn extend(app: &App, caller: &Caller, id: TakeId, seconds: f64) -> Result<Re
 /// Keeps nothing from now on.
 pub fn pause(app: &App, caller: &Caller, id: TakeId) -> Result<Place, Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    Whose::of(&recording).here_or(app)?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     let frame = control::pause(&app.data, allow::<PauseRecording>(app, caller, &target, about)?, id)?;
     app.live.bump();
@@ -257,7 +278,8 @@ pub fn pause(app: &App, caller: &Caller, id: TakeId) -> Result<Place, Problem> {
 /// Keeps again.
 pub fn resume(app: &App, caller: &Caller, id: TakeId) -> Result<Place, Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    Whose::of(&recording).here_or(app)?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     let frame = control::resume(&app.data, allow::<ResumeRecording>(app, caller, &target, about)?, id)?;
     app.live.bump();
@@ -267,7 +289,8 @@ pub fn resume(app: &App, caller: &Caller, id: TakeId) -> Result<Place, Problem> 
 /// Marks the present.
 pub fn mark(app: &App, caller: &Caller, id: TakeId, label: &str) -> Result<Place, Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    Whose::of(&recording).here_or(app)?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title()).after(json!({ "label": label }));
     let frame = control::mark(&app.data, allow::<MarkRecording>(app, caller, &target, about)?, id, label)?;
     app.live.bump();
@@ -279,9 +302,9 @@ pub fn edit(app: &App, caller: &Caller, id: TakeId, edit: &Edit) -> Result<Recor
     let recording = find(app, caller, id)?;
     let said = &recording.annotation;
     if edit.version.as_ref().is_some_and(|version| *version != said.version) {
-        return Err(stale(&recording, edit));
+        return Err(Problem::stale(json!(RecordingView::of(&recording, &Nodes::of(app)?)), json!(edit)));
     }
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    let target = place_of(app, &recording)?;
     let before = json!({"title": recording.title(), "folder": said.folder, "tags": said.tags, "notes": said.notes});
     let about = About::thing("recording", id, recording.title()).before(before).after(json!(edit));
     let allowed = allow::<EditRecording>(app, caller, &target, about)?;
@@ -301,14 +324,10 @@ pub fn edit(app: &App, caller: &Caller, id: TakeId, edit: &Edit) -> Result<Recor
     detail(app, caller, id)
 }
 
-fn stale(recording: &Recording, edit: &Edit) -> Problem {
-    Problem::stale(json!(RecordingView::of(recording)), json!(edit))
-}
-
 /// Puts it into the bin. One that is running, or held, stays.
 pub fn delete(app: &App, caller: &Caller, id: TakeId) -> Result<(), Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     let allowed = allow::<DeleteRecording>(app, caller, &target, about)?;
     let refused = match recording.facts.state {
@@ -330,7 +349,7 @@ pub fn delete(app: &App, caller: &Caller, id: TakeId) -> Result<(), Problem> {
 /// Takes it out of the bin.
 pub fn restore(app: &App, caller: &Caller, id: TakeId) -> Result<RecordingDetail, Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     let allowed = allow::<RestoreRecording>(app, caller, &target, about)?;
     let mut edits = allowed.edits();
@@ -343,7 +362,8 @@ pub fn restore(app: &App, caller: &Caller, id: TakeId) -> Result<RecordingDetail
 /// Makes its copies anew.
 pub fn render(app: &App, caller: &Caller, id: TakeId) -> Result<(), Problem> {
     let recording = find(app, caller, id)?;
-    let target = in_room(app, ResourceKind::Recording, &id.to_string())?;
+    Whose::of(&recording).here_or(app)?;
+    let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title());
     let allowed = allow::<RenderRecording>(app, caller, &target, about)?;
     match crate::service::render::forget(&app.data, id) {

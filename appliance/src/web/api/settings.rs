@@ -15,24 +15,24 @@ use crate::domain::watch::Policy;
 use crate::web::caller::{Body, Caller};
 use crate::web::{App, Problem, blocking};
 
-/// The setting that holds the watch policy.
+/// The setting that holds the watch policy. The node's own: rooms differ.
 pub const WATCH: &str = "watch_policy";
 
 /// The policy that holds.
 pub fn watch(app: &App, caller: &Caller) -> Result<Policy, Problem> {
     may(app, caller, Permission::SettingsRead, &Target::Fleet)?;
-    Ok(app.store.setting(WATCH)?.unwrap_or_default())
+    Ok(app.store.node_setting(WATCH)?.unwrap_or_default())
 }
 
 /// Sets the policy.
 pub fn set_watch(app: &App, caller: &Caller, policy: Policy) -> Result<Policy, Problem> {
     may(app, caller, Permission::SettingsManage, &Target::Fleet)?;
     policy.check().map_err(|why| Problem::unprocessable("policy", why))?;
-    let before: Policy = app.store.setting(WATCH)?.unwrap_or_default();
+    let before: Policy = app.store.node_setting(WATCH)?.unwrap_or_default();
     let about = About::thing("setting", WATCH, "What counts as an incident").before(json!(before)).after(json!(policy));
     let allowed = allow::<ChangeSettings>(app, caller, &Target::Fleet, about)?;
     let mut edits = allowed.edits();
-    edits.put_setting(WATCH, &policy);
+    edits.put_node_setting(app.store.node(), WATCH, &policy);
     allowed.commit(edits)?;
     app.live.bump();
     Ok(policy)

@@ -12,7 +12,9 @@ use super::parts::words::{self, Clock};
 use super::{Answer, show as shown};
 use crate::store::audit::Entry;
 use crate::web::api::audit::{self, Filter};
+use crate::web::api::nodes::Nodes;
 use crate::web::caller::Caller;
+use crate::web::view::AuditView;
 use crate::web::{App, Problem, blocking};
 
 /// Entries on one page.
@@ -117,6 +119,7 @@ pub struct Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Asked {
     q: String,
+    node: String,
     act: String,
     outcome: String,
     actor: String,
@@ -133,6 +136,7 @@ impl Asked {
             let value = value.into_owned();
             match &*name {
                 "q" => asked.q = value,
+                "node_id" => asked.node = value,
                 "act" => asked.act = value,
                 "outcome" => asked.outcome = value,
                 "actor" => asked.actor = value,
@@ -150,6 +154,7 @@ impl Asked {
             "/audit",
             &[
                 ("q", &self.q),
+                ("node_id", &self.node),
                 ("act", &self.act),
                 ("outcome", &self.outcome),
                 ("actor", &self.actor),
@@ -163,6 +168,7 @@ impl Asked {
     fn filter(&self, clock: &Clock, limit: usize) -> Filter {
         let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Filter {
+            node_id: said(&self.node),
             target: None,
             actor: said(&self.actor),
             action: said(&self.act),
@@ -175,7 +181,7 @@ impl Asked {
     }
 
     fn is_narrowed(&self) -> bool {
-        [&self.act, &self.outcome, &self.actor, &self.from, &self.to].iter().any(|value| !value.is_empty())
+        [&self.node, &self.act, &self.outcome, &self.actor, &self.from, &self.to].iter().any(|value| !value.is_empty())
     }
 }
 
@@ -195,9 +201,10 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
     let clock = chrome::room_clock(app);
     let asked = Asked::of(&visit.path);
     let (found, next) = find(app, caller, &asked, &clock)?;
+    let nodes = Nodes::of(app)?;
     let newest = audit::list(app, caller, &Filter { limit: Some(READ.0), ..Filter::default() })?;
     let mut people: Vec<String> =
-        newest.items.into_iter().map(|entry| entry.actor.name).filter(|name| !name.is_empty()).collect();
+        newest.items.into_iter().map(|found| found.entry.actor.name).filter(|name| !name.is_empty()).collect();
     people.sort();
     people.dedup();
     let outcomes = [
@@ -217,7 +224,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
         actors: choices_of("Anybody", people.into_iter().map(|name| (name.clone(), name)), &asked.actor),
         csv_url: csv_url(&asked, &clock),
         jsonl_url: "/api/v1/audit-events.jsonl".to_owned(),
-        items: found.iter().map(|entry| line(entry, &clock)).collect(),
+        items: found.iter().map(|found| line(found, &nodes, &clock)).collect(),
         newest_url: (!asked.cursor.is_empty()).then(|| asked.url("")),
         older_url: next.map(|cursor| asked.url(&cursor)),
         filter: Shown {
@@ -232,13 +239,13 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
 }
 
 /// A page of entries, and where to go on.
-fn find(app: &App, caller: &Caller, asked: &Asked, clock: &Clock) -> Result<(Vec<Entry>, Option<String>), Problem> {
+fn find(app: &App, caller: &Caller, asked: &Asked, clock: &Clock) -> Result<(Vec<AuditView>, Option<String>), Problem> {
     let words = asked.q.trim().to_lowercase();
     if words.is_empty() {
         let page = audit::list(app, caller, &asked.filter(clock, PAGE))?;
         return Ok((page.items, page.next));
     }
-    let has = |entry: &Entry| {
+    let has = |AuditView { entry, .. }: &AuditView| {
         let said = [&entry.actor.name, &entry.target.name, &entry.target.id, &entry.reason, &entry.address];
         let said = said.map(|text| text.to_lowercase()).join("\n");
         words.split_whitespace().all(|word| said.contains(word))
@@ -267,6 +274,7 @@ fn csv_url(asked: &Asked, clock: &Clock) -> String {
     link(
         "/api/v1/audit-events.csv",
         &[
+            ("node_id", &asked.node),
             ("action", &asked.act),
             ("outcome", &asked.outcome),
             ("actor", &asked.actor),
@@ -276,7 +284,8 @@ fn csv_url(asked: &Asked, clock: &Clock) -> String {
     )
 }
 
-fn line(entry: &Entry, clock: &Clock) -> Line {
+fn line(found: &AuditView, nodes: &Nodes, clock: &Clock) -> Line {
+    let entry = &found.entry;
     let name =
         if entry.target.name.is_empty() { entry.target.kind.replace('_', " ") } else { entry.target.name.clone() };
     let utc = Clock { now: clock.now, zone: jiff::tz::TimeZone::UTC };
@@ -290,13 +299,13 @@ fn line(entry: &Entry, clock: &Clock) -> Line {
         target: Target { name, url: acts::target_url(entry) },
         outcome: acts::came(entry.outcome),
         reason: Some(words::capital(&entry.reason)).filter(|reason| !reason.is_empty()),
-        via_text: via(entry),
+        via_text: via(entry, found.node_id.parse().ok().and_then(|node| nodes.told(node))),
         changes: acts::changes(&entry.before, &entry.after),
     }
 }
 
-/// With what, and from where.
-fn via(entry: &Entry) -> String {
+/// With what, from where, and on which node where there is more than one.
+fn via(entry: &Entry, node: Option<String>) -> String {
     let with = match entry.actor.kind.as_str() {
         "token" => "API token",
         "pin" => "room PIN",
@@ -305,7 +314,9 @@ fn via(entry: &Entry) -> String {
         "recovery" => "recovery code",
         _ => "",
     };
-    [with, entry.address.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+    let node = node.map(|name| format!("on {name}")).unwrap_or_default();
+    let all = [with, entry.address.as_str(), node.as_str()];
+    all.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// The head of the chain goes with it: a file that lost its end is whole in itself.

@@ -47,7 +47,7 @@ pub async fn show(State(app): State<App>, Guest { visit, .. }: Guest) -> Answer 
 }
 
 fn page(app: &App, visit: &Visit, sent: Option<&Sent>, problem: Option<&Problem>) -> Response {
-    let room = app.store.rooms().ok().and_then(|rooms| rooms.into_iter().next());
+    let room = app.store.room().ok().flatten();
     let now = chrome::room_clock(app);
     let quality = match clock::quality(now.now) {
         ClockQuality::Ntp => "from the network",
@@ -111,7 +111,7 @@ pub(super) fn zones() -> Vec<String> {
 /// Keeps it.
 pub async fn save(State(app): State<App>, Guest { caller, visit }: Guest, sent: Sent) -> Answer {
     Ok(blocking(move || {
-        let notes = app.store.rooms().ok().and_then(|rooms| rooms.into_iter().next()).map(|room| room.notes);
+        let notes = app.store.room().ok().flatten().map(|room| room.notes);
         let edit = RoomEdit {
             name: sent.text("room").to_owned(),
             time_zone: sent.text("time_zone").trim().to_owned(),

@@ -97,7 +97,11 @@ fn page(app: &App, caller: &Caller, visit: &Visit, problem: Option<&Problem>) ->
     let query = visit.path.split_once('?').map_or("", |(_, query)| query);
     let cursor = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
     let cursor = cursor.map(|(_, cursor)| cursor.into_owned()).filter(|cursor| !cursor.is_empty());
-    let found = incidents::list(app, caller, &Filter { open: None, cursor: cursor.clone(), limit: Some(PAGE) })?;
+    let found = incidents::list(
+        app,
+        caller,
+        &Filter { node_id: Some(app.store.node().to_string()), open: None, cursor: cursor.clone(), limit: Some(PAGE) },
+    )?;
     let over: Vec<&IncidentView> = found.items.iter().filter(|view| view.closed_at.is_some()).collect();
     let recordings = incident::lately(app, over.iter().map(|view| view.began_at).min());
     let about = About { title: "Health", nav: "health", live: "health" };
@@ -164,7 +168,7 @@ fn ribbon(app: &App, clock: &Clock) -> Ribbon {
         let end = facts.started_at.checked_add(length).unwrap_or(clock.now);
         Stretch { from: facts.started_at, to: end, state: Tone::Good }
     }));
-    let known = app.store.incidents(None, LOOKED_AT).map(|page| page.items).unwrap_or_default();
+    let known = app.store.incidents(Some(app.store.node()), None, LOOKED_AT).map(|page| page.items).unwrap_or_default();
     all.extend(known.iter().chain(app.live.incidents().iter()).map(|known| {
         let incident = &known.incident;
         let state = match incident.severity {

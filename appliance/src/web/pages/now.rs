@@ -141,7 +141,8 @@ fn recent(app: &App, caller: &Caller, clock: &Clock, all: usize) -> Result<Vec<R
     if denied(app, caller, Permission::RecordingRead).is_some() {
         return Ok(Vec::new());
     }
-    let newest = recordings::list(app, caller, &Filter { limit: Some(RECENT), ..Filter::default() })?;
+    let node_id = Some(app.store.node().to_string());
+    let newest = recordings::list(app, caller, &Filter { node_id, limit: Some(RECENT), ..Filter::default() })?;
     Ok(newest.items.iter().map(|view| Row::of(view, clock, all, None)).collect())
 }
 

@@ -60,7 +60,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit, id: TakeId, problem: Option<&
         renditions: renditions(app, id, &detail),
         delete_denied: denied(app, caller, Permission::RecordingDelete)
             .or_else(|| detail.recording.is_held.then(|| "It is held: the hold must be lifted first.".to_owned())),
-        control_denied: denied(app, caller, Permission::RecordingControl),
+        control_denied: denied(app, caller, Permission::RecordingControl).or_else(|| view::elsewhere(app, &detail)),
         chrome: frame,
     };
     Ok(show_with(visit, again(problem), "pages/recording.html", &view))
@@ -75,10 +75,13 @@ fn place_of(path: &str) -> f64 {
 
 fn mark_denied(app: &App, caller: &Caller, detail: &RecordingDetail) -> Option<String> {
     let over = (!is_live(detail.recording.state)).then(|| "Marks are set while it is recorded.".to_owned());
-    denied(app, caller, Permission::RecordingControl).or(over)
+    denied(app, caller, Permission::RecordingControl).or_else(|| view::elsewhere(app, detail)).or(over)
 }
 
 fn renditions(app: &App, id: TakeId, detail: &RecordingDetail) -> Vec<Rendition> {
+    if view::elsewhere(app, detail).is_some() {
+        return Vec::new();
+    }
     let size = |name: &str| std::fs::metadata(app.data.render(id).join(name)).ok().map(|file| file.len());
     let listen = match (size(COPY), size(COPY_PART)) {
         (Some(bytes), _) => format!("Opus, {}, ready", words::bytes(bytes)),

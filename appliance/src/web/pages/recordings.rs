@@ -14,6 +14,7 @@ use super::parts::words::{self, Clock};
 use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
 use crate::store::recordings::Query;
+use crate::web::api::nodes::Nodes;
 use crate::web::api::recordings::{self, Filter};
 use crate::web::caller::Caller;
 use crate::web::view::{List, RecordingView};
@@ -97,6 +98,7 @@ pub struct Nothing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Asked {
     q: String,
+    node: String,
     state: String,
     from: String,
     to: String,
@@ -114,6 +116,7 @@ impl Asked {
             let value = value.into_owned();
             match &*name {
                 "q" => asked.q = value,
+                "node_id" => asked.node = value,
                 "state" => asked.state = value,
                 "from" => asked.from = value,
                 "to" => asked.to = value,
@@ -132,6 +135,7 @@ impl Asked {
         let bin = if self.bin { "true" } else { "" };
         let pairs = [
             ("q", self.q.as_str()),
+            ("node_id", &self.node),
             ("state", &self.state),
             ("from", &self.from),
             ("to", &self.to),
@@ -149,12 +153,13 @@ impl Asked {
     }
 
     fn is_narrowed(&self) -> bool {
-        [&self.state, &self.from, &self.to, &self.folder, &self.tag].iter().any(|value| !value.is_empty())
+        [&self.node, &self.state, &self.from, &self.to, &self.folder, &self.tag].iter().any(|value| !value.is_empty())
     }
 
     fn filter(&self, clock: &Clock) -> Filter {
         let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Filter {
+            node_id: said(&self.node),
             q: said(&self.q),
             state: said(&self.state),
             from: clock.beginning_of(&self.from, 0),
@@ -223,7 +228,13 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
 fn rows(app: &App, caller: &Caller, clock: &Clock, found: &[RecordingView]) -> Vec<Row> {
     let all = channels::known(app).len();
     let cannot = denied(app, caller, Permission::RecordingDelete);
-    found.iter().map(|view| Row::of(view, clock, all, cannot.as_ref())).collect()
+    let nodes = Nodes::of(app).ok();
+    let row = |view: &RecordingView| {
+        let mut row = Row::of(view, clock, all, cannot.as_ref());
+        row.stands_at(nodes.as_ref().and_then(|nodes| nodes.told(view.node_id.parse().ok()?)));
+        row
+    };
+    found.iter().map(row).collect()
 }
 
 /// Folders and tags of the newest recordings.

@@ -112,7 +112,7 @@ struct Again {
 
 fn page(app: &App, caller: &Caller, visit: &Visit, sent: Option<&Sent>, why: &Again) -> Result<Response, Problem> {
     let policy = settings::watch(app, caller)?;
-    let room = app.store.rooms()?.into_iter().next();
+    let room = app.store.room()?;
     let problem = why.problem.as_ref();
     let mut frame = chrome::chrome(app, Some(caller), visit, About { title: "Settings", nav: "settings", live: "" });
     let has_place =
@@ -229,7 +229,7 @@ fn answer(app: &App, caller: &Caller, visit: &Visit, sent: &Sent, why: Again, co
 }
 
 fn save_room(app: &App, caller: &Caller, sent: &Sent) -> Result<(), Problem> {
-    let notes = app.store.rooms()?.into_iter().next().map(|room| room.notes).unwrap_or_default();
+    let notes = app.store.room()?.map(|room| room.notes).unwrap_or_default();
     let edit =
         RoomEdit { name: sent.text("room").to_owned(), time_zone: sent.text("time_zone").trim().to_owned(), notes };
     put_room(app, caller, edit).map(|_| ())

@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// Name, what one does, what one did.
-const VERBS: [(&str, &str, &str); 29] = [
+const VERBS: [(&str, &str, &str); 33] = [
     ("recording.start", "start", "started"),
     ("recording.stop", "stop", "stopped"),
     ("recording.extend", "extend", "extended"),
@@ -52,6 +52,10 @@ const VERBS: [(&str, &str, &str); 29] = [
     ("rules.change", "change the rules of access", "changed the rules of access"),
     ("settings.change", "change the setting", "changed the setting"),
     ("node.change", "change", "changed"),
+    ("fleet.edit", "change in the fleet", "changed in the fleet"),
+    ("fleet.invite", "invite a node into", "invited a node into"),
+    ("fleet.join", "let into the fleet", "let into the fleet"),
+    ("fleet.retire", "retire", "retired"),
     ("node.backup", "back up", "backed up"),
     ("self.password", "change the password of", "changed the password of"),
     ("self.tokens", "change the token", "changed the token"),

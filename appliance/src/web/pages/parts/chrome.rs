@@ -153,7 +153,7 @@ fn me(app: &App, caller: &Caller) -> Me {
 
 /// The node's name and room.
 pub fn node(app: &App) -> Node {
-    let room = app.store.rooms().ok().and_then(|rooms| rooms.into_iter().next());
+    let room = app.store.room().ok().flatten();
     Node {
         name: app.name.clone(),
         room: room.map_or_else(|| "Not claimed".to_owned(), |room| room.name),
@@ -164,7 +164,7 @@ pub fn node(app: &App) -> Node {
 
 /// The present where the room is.
 pub fn room_clock(app: &App) -> Clock {
-    let room = app.store.rooms().ok().and_then(|rooms| rooms.into_iter().next());
+    let room = app.store.room().ok().flatten();
     let zone = room.and_then(|room| TimeZone::get(&room.time_zone).ok()).unwrap_or_else(clock::zone);
     Clock { now: clock::wall(), zone }
 }
@@ -215,7 +215,8 @@ fn told(app: &App, running: &[TakeId], does_answer: bool) -> BTreeMap<TakeId, To
         let found = running.iter().filter_map(|id| app.store.recording(*id).ok().flatten());
         return found.map(|recording| (recording.id, told(&recording))).collect();
     }
-    let query = Query { states: [Recording, Paused].into(), limit: 1, ..Query::default() };
+    let node = Some(app.store.node());
+    let query = Query { node, states: [Recording, Paused].into(), limit: 1, ..Query::default() };
     let page = app.store.recordings(&query);
     page.map(|page| page.items.iter().map(|recording| (recording.id, told(recording))).collect()).unwrap_or_default()
 }

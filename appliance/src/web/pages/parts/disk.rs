@@ -37,7 +37,7 @@ pub fn look(app: &App) -> Disk {
     let free = status.as_ref().map(|status| status.disk.free_bytes).or(space.map(|space| space.free_bytes));
     let total = space.map_or(0, |space| space.total_bytes);
     let hours = status.as_ref().and_then(|status| status.disk.hours_left);
-    let policy: Policy = app.store.setting(WATCH).ok().flatten().unwrap_or_default();
+    let policy: Policy = app.store.node_setting(WATCH).ok().flatten().unwrap_or_default();
     let [_, warning, critical] = policy.thresholds.disk_hours;
     let (state, detail) = match hours {
         None => ("unknown", None),

@@ -96,12 +96,13 @@ pub fn open(app: &App, clock: &Clock, views: Vec<IncidentView>, denied: Option<&
     told.iter().map(|view| Incident::of(view, clock, &recordings, denied)).collect()
 }
 
-/// The newest recordings, if there is anything to look for.
+/// The newest recordings of this node, if there is anything to look for.
 pub fn lately(app: &App, since: Option<Timestamp>) -> Vec<Recording> {
     if since.is_none() {
         return Vec::new();
     }
-    let page = app.store.recordings(&Query { limit: LOOKED_THROUGH, ..Query::default() });
+    let node = Some(app.store.node());
+    let page = app.store.recordings(&Query { node, limit: LOOKED_THROUGH, ..Query::default() });
     page.map(|page| page.items).unwrap_or_default()
 }
 

@@ -52,7 +52,7 @@ pub struct State {
 /// Something worth knowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
-    /// tag, mark, gap or trouble.
+    /// node, tag, mark, gap or trouble.
     pub kind: String,
     /// Words.
     pub text: String,
@@ -91,6 +91,14 @@ impl Row {
                 Binned { text, denied: restore_denied.cloned() }
             }),
         }
+    }
+}
+
+impl Row {
+    /// Says on which node it is, where there is more than one.
+    pub fn stands_at(&mut self, node: Option<String>) {
+        let remark = node.map(|name| Remark { kind: "node".to_owned(), text: format!("On {name}") });
+        self.notes.splice(0..0, remark);
     }
 }
 

@@ -4,16 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::TakeId;
 use crate::domain::access::Permission;
-use crate::store::audit::Query as Asked;
+use crate::store::audit::{Query as Asked, Written};
 use crate::web::api::can_do;
+use crate::web::api::nodes::Nodes;
 use crate::web::caller::Caller;
 use crate::web::pages::parts::acts;
 use crate::web::pages::parts::channels::Pick;
-use crate::web::pages::parts::chrome::{Chrome, denied};
+use crate::web::pages::parts::chrome::{self, Chrome, denied};
 use crate::web::pages::parts::field::{Choice, choices};
 use crate::web::pages::parts::row::{self, Row};
 use crate::web::pages::parts::words::{self, Clock};
 use crate::web::view::{MeasuredView, RecordingDetail, SegmentView, SpanView};
+use crate::web::whose::Whose;
 use crate::web::{App, pages};
 
 /// Entries of the journal shown.
@@ -69,6 +71,10 @@ pub struct Head {
     pub size_text: String,
     /// Nothing is kept at present.
     pub is_paused: bool,
+    /// The node that made it, where there is more than one.
+    pub node: Option<String>,
+    /// Who made it, for paper.
+    pub made_by: String,
 }
 
 /// Both versions of what two people changed.
@@ -235,12 +241,25 @@ impl Head {
     pub fn of(app: &App, caller: &Caller, detail: &RecordingDetail, clock: &Clock) -> Self {
         let cannot = denied(app, caller, Permission::RecordingDelete);
         let all = pages::parts::channels::known(app).len();
+        let (here, maker) = (chrome::node(app), detail.recording.node_id.parse().ok());
+        let node = Nodes::of(app).ok().zip(maker).and_then(|(nodes, maker)| nodes.told(maker));
+        let made_by = match maker == Some(app.store.node()) {
+            true => format!("{} ({}) in {}", here.name, here.words, here.room),
+            false => detail.recording.node.clone(),
+        };
         Self {
+            node,
+            made_by,
             row: Row::of(&detail.recording, clock, all, cannot.as_ref()),
             size_text: words::bytes(detail.recording.bytes),
             is_paused: detail.recording.state == crate::domain::TakeState::Paused,
         }
     }
+}
+
+/// On which other node it is; none if it is here.
+pub fn elsewhere(app: &App, detail: &RecordingDetail) -> Option<String> {
+    Whose::of_view(&detail.recording).here_or(app).err().map(|problem| problem.detail)
 }
 
 /// What plays it, from a place.
@@ -252,7 +271,10 @@ pub fn player(app: &App, caller: &Caller, detail: &RecordingDetail, start_second
     let seconds = detail.recording.duration_seconds;
     let start_seconds = start_seconds.clamp(0.0, seconds.max(0.0));
     Player {
-        denied: denied(app, caller, Permission::RecordingPlayback).or(gone).or(nothing),
+        denied: denied(app, caller, Permission::RecordingPlayback)
+            .or_else(|| elsewhere(app, detail))
+            .or(gone)
+            .or(nothing),
         waveform_url: format!("{api}/waveform"),
         media_url: format!("{api}/file?format=opus"),
         stream_url: format!("{api}/stream"),
@@ -360,9 +382,13 @@ pub fn custody(app: &App, caller: &Caller, detail: &RecordingDetail, clock: &Clo
     let asked = Asked { target: Some(detail.recording.id.clone()), limit: CUSTODY_MAX, ..Asked::default() };
     let mut entries = app.store.audit(&asked).map(|page| page.items).unwrap_or_default();
     entries.reverse();
-    let told = |entry: &crate::store::audit::Entry| {
+    let nodes = Nodes::of(app).ok();
+    let told = |Written { node, entry }: &Written| {
         let more = entry.after.get("what").and_then(serde_json::Value::as_str).map(|what| format!(", {what}"));
-        let what = format!("{} it{}.", acts::told(&entry.action, entry.outcome), more.unwrap_or_default());
+        let on = nodes.as_ref().and_then(|nodes| nodes.told(*node)).map(|name| format!(" on {name}"));
+        let (act, more, on) =
+            (acts::told(&entry.action, entry.outcome), more.unwrap_or_default(), on.unwrap_or_default());
+        let what = format!("{act} it{on}{more}.");
         line(entry.at, acts::who(&entry.actor), what)
     };
     entries.iter().map(told).collect()
@@ -391,7 +417,7 @@ pub fn download(app: &App, caller: &Caller, detail: &RecordingDetail) -> Downloa
     };
     let gone = detail.recording.is_gone.then(|| "Its audio is not on this disk any more.".to_owned());
     Download {
-        denied: denied(app, caller, Permission::RecordingDownload).or(gone),
+        denied: denied(app, caller, Permission::RecordingDownload).or_else(|| elsewhere(app, detail)).or(gone),
         formats: choices(&[("flac", "FLAC, lossless"), ("wav", "WAV, as recorded"), ("opus", "Opus, small")], "flac"),
         channels: detail.recording.channels.iter().map(pick).collect(),
     }

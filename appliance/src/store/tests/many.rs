@@ -1,0 +1,297 @@
+//! Two nodes that have met: whose everything is, and that nothing of one is taken for the other's.
+
+use super::*;
+use crate::store::fleet::{Fleet, Inventory, Key, Member, Profile};
+use crate::store::recordings::Query;
+use crate::store::rooms::{ChannelLabel, Room};
+
+const THEM: Id = Id(uuid::Uuid::from_u128(8));
+
+/// Ours and theirs, on two disks.
+fn two() -> (tempfile::TempDir, Store, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |name: &str, node| Store::open(&folder.path().join(name), node, name, moment(), || 5).unwrap().0;
+    let (ours, theirs) = (store("ours", NODE), store("theirs", THEM));
+    (folder, ours, theirs)
+}
+
+fn found(store: &Store, query: Query) -> Vec<(TakeId, Id)> {
+    let page = store.recordings(&Query { limit: 50, ..query }).unwrap();
+    page.items.iter().map(|recording| (recording.id, recording.node)).collect()
+}
+
+fn of(node: Id) -> Query {
+    Query { node: Some(node), ..Query::default() }
+}
+
+#[test]
+fn a_recording_is_of_the_node_that_saw_it_whoever_speaks_of_it() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_facts(take(1), &facts("ours", 1))).unwrap();
+    commit(&theirs, |edits| edits.put_facts(take(2), &facts("theirs", 2))).unwrap();
+    meet(&ours, &theirs);
+    commit(&ours, |edits| edits.put_title(take(2), "said here")).unwrap();
+    meet(&ours, &theirs);
+
+    for store in [&ours, &theirs] {
+        assert_eq!(found(store, Query::default()), [(take(2), THEM), (take(1), NODE)]);
+        assert_eq!(found(store, of(THEM)), [(take(2), THEM)]);
+        let text = Some("said".to_owned());
+        assert_eq!(found(store, Query { text: text.clone(), ..of(THEM) }), [(take(2), THEM)]);
+        assert_eq!(found(store, Query { text, ..of(NODE) }), []);
+    }
+    assert_eq!(theirs.recording(take(2)).unwrap().unwrap().title(), "said here");
+}
+
+#[test]
+fn a_page_of_one_node_goes_on_where_it_stopped() {
+    let (_folder, ours, theirs) = two();
+    for number in 1..=6 {
+        let store = if number % 2 == 0 { &ours } else { &theirs };
+        commit(store, |edits| edits.put_facts(take(number), &facts("x", number.into()))).unwrap();
+    }
+    meet(&ours, &theirs);
+
+    let first = theirs.recordings(&Query { limit: 2, ..of(NODE) }).unwrap();
+    let rest = theirs.recordings(&Query { limit: 2, cursor: first.next.clone(), ..of(NODE) }).unwrap();
+    let ids: Vec<TakeId> = first.items.iter().chain(&rest.items).map(|recording| recording.id).collect();
+    assert_eq!((ids, rest.next), (vec![take(6), take(4), take(2)], None));
+}
+
+#[test]
+fn incidents_are_of_the_node_that_watched_open_or_over() {
+    let (_folder, ours, theirs) = two();
+    let id = |number| Id(uuid::Uuid::from_u128(number));
+    commit(&ours, |edits| edits.put_incident(id(1), &incident(1))).unwrap();
+    commit(&theirs, |edits| edits.put_incident(id(2), &incident(2))).unwrap();
+    meet(&ours, &theirs);
+    let names =
+        |known: Vec<crate::store::incidents::Known>| -> Vec<_> { known.iter().map(|k| (k.id, k.node)).collect() };
+
+    assert_eq!(names(ours.open_incidents(None).unwrap()), [(id(2), THEM), (id(1), NODE)]);
+    assert_eq!(names(ours.open_incidents(Some(NODE)).unwrap()), [(id(1), NODE)]);
+    assert_eq!(names(ours.incidents(Some(THEM), None, 9).unwrap().items), [(id(2), THEM)]);
+    assert_eq!(ours.incident(id(2)).unwrap().unwrap().node, THEM);
+    // What is done about it here is known there.
+    let handled = crate::store::incidents::Handled { by: "Ada".into(), at: at(3), until: None, note: String::new() };
+    commit(&ours, |edits| edits.put_acknowledged(id(2), &handled)).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!(theirs.incident(id(2)).unwrap().unwrap().handling.acknowledged, Some(handled));
+}
+
+#[test]
+fn the_journal_tells_on_which_node_and_exports_its_own_chain_only() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_audit(&entry(1, "Ada", "recording.start", 1))).unwrap();
+    commit(&theirs, |edits| edits.put_audit(&entry(2, "Bob", "recording.stop", 2))).unwrap();
+    meet(&ours, &theirs);
+    let told = |node| -> Vec<_> {
+        let page = ours.audit(&audit::Query { node, limit: 9, ..Default::default() }).unwrap();
+        page.items.into_iter().map(|written| (written.entry.action, written.node)).collect()
+    };
+
+    assert_eq!(told(None), [("recording.stop".to_owned(), THEM), ("recording.start".to_owned(), NODE)]);
+    assert_eq!(told(Some(THEM)), [("recording.stop".to_owned(), THEM)]);
+    let mut lines = Vec::new();
+    ours.write_audit((0, 0), &mut lines).unwrap();
+    assert!(!String::from_utf8(lines).unwrap().contains("recording.stop"));
+}
+
+#[test]
+fn what_others_have_in_the_bin_is_not_ours_to_remove() {
+    let (_folder, ours, theirs) = two();
+    for (store, number) in [(&ours, 1), (&theirs, 2)] {
+        commit(store, |edits| {
+            edits.put_facts(take(number), &facts("x", 1));
+            edits.put_bin(take(number), Some(at(1)));
+        })
+        .unwrap();
+    }
+    meet(&ours, &theirs);
+    assert_eq!(ours.purge_due(at(2) + days(30)).unwrap(), [take(1)]);
+    assert_eq!(theirs.purge_due(at(2) + days(30)).unwrap(), [take(2)]);
+}
+
+#[test]
+fn a_room_is_of_the_node_that_stands_in_it() {
+    let (_folder, ours, theirs) = two();
+    let room = |number, name: &str, node| Room {
+        id: Id(uuid::Uuid::from_u128(number)),
+        name: name.into(),
+        time_zone: "Europe/Berlin".into(),
+        notes: String::new(),
+        node,
+        version: String::new(),
+    };
+    // As it was written before there were fleets.
+    commit(&ours, |edits| edits.put_room(&room(2, "Hall", None))).unwrap();
+    assert_eq!(ours.room().unwrap().unwrap().name, "Hall");
+    commit(&ours, |edits| edits.put_place(room(2, "", None).id, NODE)).unwrap();
+    commit(&theirs, |edits| {
+        edits.put_room(&room(1, "Chapel", Some(THEM)));
+        let role = crate::domain::watch::Role::Mic;
+        let expects = crate::domain::watch::Expects::Signal;
+        edits.put_channels(THEM, &[ChannelLabel { number: 1, label: "Pulpit".into(), role, expects }]);
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+
+    let named = |store: &Store| store.room().unwrap().map(|room| room.name);
+    assert_eq!(
+        (ours.rooms().unwrap().len(), named(&ours), named(&theirs)),
+        (2, Some("Hall".into()), Some("Chapel".into()))
+    );
+    assert_eq!((ours.channels().unwrap().len(), ours.channels_of(THEM).unwrap().len()), (0, 1));
+    // Somebody renames the room from the other node: it stays where it is.
+    commit(&theirs, |edits| edits.put_room(&room(2, "Great hall", None))).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!((named(&ours), named(&theirs)), (Some("Great hall".into()), Some("Chapel".into())));
+}
+
+#[test]
+fn a_nodes_own_setting_holds_there_only_also_one_from_before_fleets() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| {
+        edits.put_setting("room_pin", &"old");
+        edits.put_setting("access_rules", &"all");
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    let pin = |store: &Store| store.node_setting::<String>("room_pin").unwrap();
+    assert_eq!((pin(&ours), pin(&theirs)), (Some("old".into()), None));
+    assert_eq!(theirs.setting::<String>("access_rules").unwrap(), Some("all".into()));
+
+    commit(&ours, |edits| edits.put_node_setting(NODE, "room_pin", &"new")).unwrap();
+    commit(&theirs, |edits| edits.put_node_setting(THEM, "room_pin", &"other")).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!((pin(&ours), pin(&theirs)), (Some("new".into()), Some("other".into())));
+}
+
+#[test]
+fn folders_and_tags_that_come_from_elsewhere_are_counted() {
+    let (_folder, ours, theirs) = two();
+    commit(&theirs, |edits| edits.put_facts(take(1), &facts("x", 1))).unwrap();
+    assert!(ours.facets().unwrap().tags.is_empty());
+    commit(&theirs, |edits| edits.put_filing(take(1), "", &tags(&["choir"]))).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!(ours.facets().unwrap().tags, [("choir".to_owned(), 1)]);
+}
+
+fn member(id: Id, name: &str) -> Member {
+    Member {
+        id,
+        key: Some(Key { spki: "0a".repeat(32), certificate: "MII=".into() }),
+        profile: Profile {
+            name: name.into(),
+            addresses: vec!["b-hall.local:8443".into()],
+            priority: 5,
+            is_keeper: true,
+            is_candidate: false,
+            weight: 1,
+        },
+        joined: None,
+        is_retired: false,
+        version: String::new(),
+    }
+}
+
+#[test]
+fn the_roster_is_the_same_everywhere_and_nothing_takes_back_a_retirement() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| {
+        edits.put_fleet(&Fleet { id: NODE, name: "Court".into() });
+        edits.put_member(&member(NODE, "A-Hall"));
+        edits.put_member(&member(THEM, "B-Hall"));
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    assert_eq!(theirs.fleet().unwrap(), Some(Fleet { id: NODE, name: "Court".into() }));
+    let read = theirs.member(THEM).unwrap().unwrap();
+    assert_eq!(Member { version: String::new(), ..read }, member(THEM, "B-Hall"));
+
+    // Retired here, while there, and later here, it is given another name and key.
+    commit(&ours, |edits| edits.retire(THEM)).unwrap();
+    commit(&theirs, |edits| edits.put_member(&member(THEM, "C-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    commit(&ours, |edits| edits.put_member(&member(THEM, "D-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    for store in [&ours, &theirs] {
+        let members = store.members().unwrap();
+        let told: Vec<_> = members.iter().map(|m| (m.profile.name.as_str(), m.is_retired)).collect();
+        assert_eq!(told, [("A-Hall", false), ("D-Hall", true)]);
+    }
+}
+
+#[test]
+fn a_member_is_changed_from_what_was_read_and_within_bounds() {
+    let (_folder, ours, _theirs) = two();
+    commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
+    let read = ours.member(THEM).unwrap().unwrap();
+    commit(&ours, |edits| edits.retire(THEM)).unwrap();
+    let stale = commit(&ours, |edits| {
+        edits.expect_member(THEM, &read.version);
+        edits.put_member_profile(THEM, &read.profile);
+    });
+    assert!(matches!(stale, Err(super::super::StoreError::Stale)));
+    let too_many = Profile { addresses: vec!["a:1".into(); 17], ..read.profile };
+    assert!(commit(&ours, |edits| edits.put_member_profile(THEM, &too_many)).is_err());
+    let no_hash = Key { spki: "zz".repeat(32), certificate: String::new() };
+    assert!(commit(&ours, |edits| edits.put_member_key(THEM, &no_hash)).is_err());
+}
+
+#[test]
+fn each_node_tells_of_itself() {
+    let (_folder, ours, theirs) = two();
+    let said = |state: &str| Inventory {
+        version: "0.5.0".into(),
+        build: String::new(),
+        started: at(0),
+        disk: (1 << 30, 1 << 40),
+        jack: Some((48_000, 2)),
+        room: None,
+        state: state.into(),
+    };
+    commit(&ours, |edits| edits.put_inventory(NODE, &said("idle"))).unwrap();
+    commit(&theirs, |edits| edits.put_inventory(THEM, &said("recording"))).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!(ours.inventory(THEM).unwrap(), Some(said("recording")));
+    assert_eq!(theirs.inventories().unwrap(), [(NODE, said("idle")), (THEM, said("recording"))]);
+}
+
+#[test]
+fn an_invitation_is_used_up_ends_by_itself_and_stays_on_this_machine() {
+    use crate::store::invitations::{Invitation, OPEN_MAX};
+    let (_folder, ours, theirs) = two();
+    let invitation = |number: u128, ends: i64, uses_left| Invitation {
+        id: Id(uuid::Uuid::from_u128(number)),
+        hash: format!("{number:064x}"),
+        by: "Ada".into(),
+        made_at: at(0),
+        expires_at: at(ends),
+        uses_left,
+    };
+    let (twice, short) = (invitation(1, 100, 2), invitation(2, 10, 1));
+    ours.put_invitation(&twice, at(0)).unwrap();
+    ours.put_invitation(&short, at(0)).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!((ours.invitations(at(9)).unwrap().len(), theirs.invitations(at(9)).unwrap().len()), (2, 0));
+    assert_eq!(ours.invitations(at(10)).unwrap(), std::slice::from_ref(&twice));
+
+    let uses =
+        |invitation: &Invitation, now| ours.use_invitation(&invitation.hash, at(now)).unwrap().map(|i| i.uses_left);
+    assert_eq!(
+        [uses(&short, 10), uses(&twice, 99), uses(&twice, 99), uses(&twice, 99)],
+        [None, Some(1), Some(0), None]
+    );
+    assert_eq!(ours.use_invitation(&twice.hash[1..], at(0)).unwrap(), None);
+
+    for number in 0..OPEN_MAX as u128 {
+        ours.put_invitation(&invitation(number + 10, 50, 1), at(11)).unwrap();
+    }
+    assert!(ours.put_invitation(&invitation(999, 50, 1), at(11)).is_err());
+    ours.end_invitation(Id(uuid::Uuid::from_u128(10))).unwrap();
+    ours.put_invitation(&invitation(999, 90, 1), at(11)).unwrap();
+    // All but the last are over: there is room again.
+    ours.put_invitation(&invitation(1_000, 90, 1), at(51)).unwrap();
+    assert_eq!(ours.invitations(at(51)).unwrap().len(), 2);
+}

@@ -1,0 +1,96 @@
+//! The nodes whose records are here: what they are called, and in which rooms what they made stands.
+//!
+//! Read once for a request. Rights go by room: a recording stands in the room it was made in, an incident in the room of
+//! its node, whichever node shows them.
+
+use crate::domain::access::{Permission, Resource, ResourceKind, Room as Place, RoomId, Target, Thing};
+use crate::store::Id;
+use crate::store::fleet::Member;
+use crate::store::incidents::Known;
+use crate::store::recordings::Recording;
+use crate::store::rooms::Room;
+use crate::web::caller::Caller;
+use crate::web::{App, Problem};
+
+/// See the module.
+pub struct Nodes {
+    us: Id,
+    our_name: String,
+    our_room: Option<Id>,
+    members: Vec<Member>,
+    rooms: Vec<Room>,
+}
+
+impl Nodes {
+    /// As the records say now.
+    pub fn of(app: &App) -> Result<Self, Problem> {
+        Ok(Self {
+            us: app.store.node(),
+            our_name: app.name.clone(),
+            our_room: app.store.room()?.map(|room| room.id),
+            members: app.store.members()?,
+            rooms: app.store.rooms()?,
+        })
+    }
+
+    /// What a node is called; one that nobody introduced by the beginning of its id.
+    pub fn name(&self, node: Id) -> String {
+        let member = self.members.iter().find(|member| member.id == node);
+        match member.map(|member| member.profile.name.clone()).filter(|name| !name.is_empty()) {
+            Some(name) => name,
+            None if node == self.us => self.our_name.clone(),
+            None => node.to_string().chars().take(8).collect(),
+        }
+    }
+
+    /// What a node is called, where that is worth saying: there is more than one.
+    pub fn told(&self, node: Id) -> Option<String> {
+        let is_only = node == self.us && self.members.iter().all(|member| member.id == self.us);
+        (!is_only).then(|| self.name(node))
+    }
+
+    /// Where a recording stands.
+    pub fn of_recording(&self, recording: &Recording) -> Target {
+        let room = recording.plan.room.or_else(|| self.room_of(recording.node));
+        in_room(ResourceKind::Recording, recording.id.to_string(), room, recording.node)
+    }
+
+    /// Where an incident stands.
+    pub fn of_incident(&self, known: &Known) -> Target {
+        in_room(ResourceKind::Incident, known.id.to_string(), self.room_of(known.node), known.node)
+    }
+
+    /// This node and every room: what is listed is filtered by what each of it is.
+    pub fn everywhere(&self) -> Target {
+        let rooms = self.rooms.iter().map(|room| place(room.id)).collect();
+        Target::Thing(Thing { chain: vec![Resource::new(ResourceKind::Node, self.us.to_string())], rooms })
+    }
+
+    fn room_of(&self, node: Id) -> Option<Id> {
+        let placed = || self.rooms.iter().find(|room| room.node == Some(node)).map(|room| room.id);
+        if node == self.us { self.our_room } else { placed() }
+    }
+}
+
+fn place(room: Id) -> Place {
+    Place { id: RoomId::new(room.to_string()), site: None }
+}
+
+fn in_room(kind: ResourceKind, id: String, room: Option<Id>, node: Id) -> Target {
+    match room {
+        Some(room) => Target::in_room(kind, id, place(room)),
+        None => Target::node(node.to_string(), Vec::new()),
+    }
+}
+
+/// Whether the caller may look at something, as a plain answer.
+pub fn sees(app: &App, caller: &Caller, permission: Permission, target: &Target) -> bool {
+    app.access.may(&caller.actor, permission, target).is_ok()
+}
+
+/// `node_id` of a filter.
+pub fn wanted(text: Option<&str>) -> Result<Option<Id>, Problem> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    let read = text.map(|text| text.parse().map_err(|why: String| Problem::unprocessable("node_id", why)));
+    read.transpose()
+}
