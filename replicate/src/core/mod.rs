@@ -3,6 +3,7 @@
 //! Nothing here knows a file, a socket, a thread, a clock or chance: state is read through [`view::View`], changes come
 //! out as plain data ([`view::Changes`]), time and names are arguments. So all of it runs inside a simulator.
 
+pub mod election;
 pub mod entry;
 pub mod exchange;
 pub mod id;
