@@ -251,9 +251,12 @@ impl Session {
         self.sending.flow.ended(sent.class, sent.bytes);
         let (first, max) = (self.limits.retry_ms, self.limits.retry_max_ms);
         let retry = &mut self.sending.retries[usize::from(nak.stream.number())];
-        retry.wait_ms = (retry.wait_ms * 2).clamp(first, max);
-        retry.at_ms = Some(now_ms + retry.wait_ms);
-        retry.since = self.sending.number + 1;
+        // Batches that were under way together fail together: that is one failure.
+        if nak.number >= retry.since {
+            retry.wait_ms = (retry.wait_ms * 2).clamp(first, max);
+            retry.at_ms = Some(now_ms + retry.wait_ms);
+            retry.since = self.sending.number + 1;
+        }
         for (log, _) in sent.lasts {
             self.known.failed(log, nak.number, self.sending.number + 1);
             let ours = records.end(log)?.map_or(0, |head| head.seq);
