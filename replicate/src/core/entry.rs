@@ -340,7 +340,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Counts brackets outside strings; wrong JSON may be counted wrongly, the parser finds it.
-fn is_nested_deeper(json: &[u8], limit: usize) -> bool {
+pub(crate) fn is_nested_deeper(json: &[u8], limit: usize) -> bool {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {
         match byte {

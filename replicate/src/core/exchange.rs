@@ -5,7 +5,9 @@
 
 use crate::core::entry::Entry;
 use crate::core::id::{Hash, LogId, NodeId, Position, Stream};
+use crate::core::log::Refusal;
 use crate::core::view::{Head, Unreadable, View};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use std::sync::Arc;
 pub const EXPORT_ENTRIES_MAX: usize = 512;
 /// Bytes in one export, unless one entry alone is longer.
 pub const EXPORT_BYTES_MAX: usize = 256 * 1024;
+/// Refusals listed of one batch; more are counted.
+pub const REFUSALS_MAX: usize = 64;
 
 /// Where a log ends, as one node tells another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Sequence number of the last entry.
     pub seq: u64,
@@ -34,6 +38,93 @@ pub fn vector(view: &impl View, stream: Stream) -> Result<Vector, Unreadable> {
     let of_stream = |(log, _): &(LogId, Head)| log.stream == stream;
     let mark = |(log, head): (LogId, Head)| ((log.node, log.inc), Mark { seq: head.seq, hash: head.hash });
     Ok(view.heads()?.into_iter().filter(of_stream).map(mark).collect())
+}
+
+/// What became of others' entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many joined their logs.
+    pub new: usize,
+    /// How many were there already.
+    pub duplicates: usize,
+    /// How many were refused.
+    pub refused: usize,
+    /// The first [`REFUSALS_MAX`] refusals, with the entry's number in the batch.
+    pub refusals: Vec<(usize, Refusal)>,
+}
+
+/// What a session reads of a node's logs. All of it is durable: what is told to a peer is never taken back.
+pub trait Records {
+    /// Returns how far the node has come in a stream.
+    ///
+    /// # Errors
+    /// [`Unreadable`], as for all the others.
+    fn vector(&self, stream: Stream) -> Result<Vector, Unreadable>;
+    /// Returns the end of a log; nothing if the log is not known.
+    fn end(&self, log: LogId) -> Result<Option<Head>, Unreadable>;
+    /// Returns the hash of the entry at a place; nothing if it is not here.
+    fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable>;
+    /// Returns a log's entries from a sequence number on, in order: at most `entries_max`, and at most `bytes_max` bytes
+    /// of them unless the first alone is longer.
+    fn tail(
+        &self,
+        log: LogId,
+        from_seq: u64,
+        entries_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<[u8]>>, Unreadable>;
+}
+
+impl<V: View> Records for V {
+    fn vector(&self, stream: Stream) -> Result<Vector, Unreadable> {
+        vector(self, stream)
+    }
+
+    fn end(&self, log: LogId) -> Result<Option<Head>, Unreadable> {
+        self.head(log)
+    }
+
+    fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable> {
+        hash_at(self, at)
+    }
+
+    fn tail(
+        &self,
+        log: LogId,
+        from_seq: u64,
+        entries_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<[u8]>>, Unreadable> {
+        tail(self, log, from_seq, entries_max, bytes_max)
+    }
+}
+
+/// As [`Records::tail`].
+pub(crate) fn tail(
+    view: &impl View,
+    log: LogId,
+    from_seq: u64,
+    entries_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Arc<[u8]>>, Unreadable> {
+    /// Bounds what is read in vain when entries are long.
+    const PAGE: usize = 64;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    loop {
+        let wanted = PAGE.min(entries_max - entries.len());
+        let page = view.entries(log, from_seq + entries.len() as u64, wanted)?;
+        let is_last = page.len() < wanted;
+        for raw in page {
+            if !entries.is_empty() && bytes + raw.len() > bytes_max {
+                return Ok(entries);
+            }
+            bytes += raw.len();
+            entries.push(raw);
+        }
+        if is_last || entries.len() >= entries_max {
+            return Ok(entries);
+        }
+    }
 }
 
 /// What a peer lacks.

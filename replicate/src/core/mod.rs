@@ -3,14 +3,19 @@
 //! Nothing here knows a file, a socket, a thread, a clock or chance: state is read through [`view::View`], changes come
 //! out as plain data ([`view::Changes`]), time and names are arguments. So all of it runs inside a simulator.
 
+pub mod election;
 pub mod entry;
 pub mod exchange;
+pub mod flow;
 pub mod id;
 pub mod index;
 pub mod log;
 pub mod memory;
+pub mod message;
 pub mod rebuild;
 pub mod record;
 pub mod schema;
+pub mod session;
 pub mod view;
+pub mod wire;
 pub mod write;

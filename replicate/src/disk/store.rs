@@ -7,13 +7,13 @@ use super::feed::News;
 use super::join::{Join, Joined};
 use super::opening::{Alarm, OpenError, Opened, Settings, open};
 use super::place::{FilePlace, Place};
-pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX, REFUSALS_MAX};
+pub use super::writer::{Done, GATHER_MS, QUEUE_ENTRIES_MAX};
 use super::writer::{Job, Shared, Writer};
 use crate::core::entry::{Entry, Moment};
-use crate::core::exchange::{self, Export, Vector};
+use crate::core::exchange::{self, Export, Records, Vector};
+pub use crate::core::exchange::{Applied, REFUSALS_MAX};
 use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
-use crate::core::log::Refusal;
 use crate::core::rebuild;
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Schema;
@@ -70,19 +70,6 @@ pub struct Batch {
     pub moment: Moment,
     /// Whether it is kept at once, because a person waits or access changes, or may wait a moment for company.
     pub is_urgent: bool,
-}
-
-/// What became of others' entries.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// How many joined their logs.
-    pub new: usize,
-    /// How many were there already.
-    pub duplicates: usize,
-    /// How many were refused.
-    pub refused: usize,
-    /// The first [`REFUSALS_MAX`] refusals, with the entry's number in the batch.
-    pub refusals: Vec<(usize, Refusal)>,
 }
 
 /// How the store is doing.
@@ -377,6 +364,30 @@ impl Store {
     /// Returns how the store is doing.
     pub fn status(&self) -> Status {
         self.shared.status().clone()
+    }
+}
+
+impl Records for Store {
+    fn vector(&self, stream: Stream) -> Result<Vector, Unreadable> {
+        self.vector(stream)
+    }
+
+    fn end(&self, log: LogId) -> Result<Option<Head>, Unreadable> {
+        self.shared.read(|snapshot| snapshot.head(log))
+    }
+
+    fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable> {
+        self.shared.read(|snapshot| exchange::hash_at(snapshot, at))
+    }
+
+    fn tail(
+        &self,
+        log: LogId,
+        from_seq: u64,
+        entries_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<[u8]>>, Unreadable> {
+        self.shared.read(|snapshot| exchange::tail(snapshot, log, from_seq, entries_max, bytes_max))
     }
 }
 

@@ -7,7 +7,7 @@
 use super::feed::Feed;
 use super::opening::{OpenError, Settings, begin, open};
 use super::place::Place;
-use super::store::{Applied, Status, WriteError};
+use super::store::{Applied, REFUSALS_MAX, Status, WriteError};
 use super::{FORKS_MAX, Facts, Snapshot, Tables};
 use crate::core::entry::{Entry, Moment};
 use crate::core::id::{Hash, Origin, Position};
@@ -29,8 +29,6 @@ const GATHER_ENTRIES: usize = 256;
 const GROUP_ENTRIES_MAX: usize = 2048;
 /// Entries that may wait; who asks for more is told to come again.
 pub const QUEUE_ENTRIES_MAX: usize = 16_384;
-/// Refusals listed for one batch of others' entries; more are only counted.
-pub const REFUSALS_MAX: usize = 64;
 
 /// What is called when a job is done: on the writer's thread, so it must be quick.
 pub type Done<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;

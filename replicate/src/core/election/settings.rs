@@ -1,0 +1,65 @@
+//! The times of an election. The defaults are for a local network; [`Settings::WIDE`] is for sites over slow lines.
+
+/// All times in milliseconds. All nodes of a fleet should have the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Between heartbeats to candidates.
+    pub heartbeat_ms: u64,
+    /// Between heartbeats to the others.
+    pub heartbeat_others_ms: u64,
+    /// How long a heartbeat holds, on the clock of the one who heard it: four heartbeats.
+    pub lease_ms: u64,
+    /// A wake-up later than this means that *we* were held up, and says nothing about the coordinator: the lease then
+    /// counts double (Lifeguard, arXiv 1707.00788).
+    pub late_ms: u64,
+    /// What each better-ranked candidate in reach adds to the wait before asking.
+    pub rank_step_ms: u64,
+    /// No candidate waits for more ranks than this.
+    pub rank_max: u64,
+    /// How long answers to a probe are waited for, if not everybody has answered before.
+    pub probe_ms: u64,
+    /// How long a better-ranked candidate that answers probes may leave the fleet without a coordinator.
+    pub patience_ms: u64,
+    /// How long a preferred node must have been followed by its acknowledgements before it gets the role back: as in
+    /// VRRP's preempt delay (RFC 5798).
+    pub prefer_ms: u64,
+    /// How long others leave the role of a pinned node vacant.
+    pub pinned_ms: u64,
+    /// How long the one who hands over waits for the claim.
+    pub hand_over_ms: u64,
+    /// How long after [`super::Input::Force`] acts that need the majority are allowed without one.
+    pub forced_ms: u64,
+    /// A known bug to be switched on, for proving tests.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<super::Mutant>,
+}
+
+impl Settings {
+    /// For a local network: a dead coordinator is noticed within 2 s and replaced within 4 s.
+    pub const LOCAL: Self = Self {
+        heartbeat_ms: 500,
+        heartbeat_others_ms: 5_000,
+        lease_ms: 2_000,
+        late_ms: 250,
+        rank_step_ms: 250,
+        rank_max: 4,
+        probe_ms: 300,
+        patience_ms: 10_000,
+        prefer_ms: 60_000,
+        pinned_ms: 300_000,
+        hand_over_ms: 3_000,
+        forced_ms: 600_000,
+        #[cfg(feature = "mutants")]
+        mutant: None,
+    };
+
+    /// For sites over slow lines.
+    pub const WIDE: Self =
+        Self { heartbeat_ms: 2_000, lease_ms: 10_000, late_ms: 1_000, probe_ms: 1_000, ..Self::LOCAL };
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::LOCAL
+    }
+}

@@ -1,0 +1,230 @@
+//! What the peer has, log by log, and in which logs the two are apart.
+//!
+//! It is learnt from the peer's vector, from its batches (what it sends it has) and from its acknowledgements. Nothing
+//! here is an entry: two numbers for each log, and a note for each log in which somebody lacks something.
+
+use super::Lag;
+use crate::core::id::{LogId, NodeId, Stream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// Logs one session follows; a peer that knows more is refused. 500 nodes with a hundred lives each are fewer.
+pub const LOGS_MAX: usize = 65_536;
+
+/// A log within its stream.
+type Writer = (NodeId, u32);
+
+/// What the peer has of a log.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    /// Nothing up to here needs to be sent: the peer has it, or it is under way.
+    sent: u64,
+    /// What the peer has durably.
+    theirs: u64,
+}
+
+/// A log that the peer has refused.
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    /// Where it ended at the peer then.
+    at: u64,
+    /// How often in a row, without coming further.
+    refusals: u32,
+    /// Batches before this number were sent before we knew.
+    since: u64,
+    is_left_alone: bool,
+}
+
+/// In which logs of a stream the two are apart.
+#[derive(Debug, Default)]
+struct Apart {
+    /// Whether the peer wants the stream and its vector is whole.
+    is_wanted: bool,
+    /// Where our log ends, of those of which the peer is not known to have all durably.
+    behind: BTreeMap<Writer, u64>,
+    /// Those of which something is still to be sent.
+    to_send: BTreeSet<Writer>,
+    /// The one served last: the next one's turn comes after it.
+    served: Option<Writer>,
+    /// Where our log ends, of those of which the peer has more.
+    ahead: BTreeMap<Writer, u64>,
+}
+
+/// What the peer has.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    cursors: BTreeMap<Writer, [Cursor; 4]>,
+    streams: [Apart; 4],
+    trouble: BTreeMap<LogId, Trouble>,
+}
+
+/// What a refusal means for a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It was sent before we knew: nothing.
+    Known,
+    /// It will be sent again from where it ends at the peer.
+    Again,
+    /// It has been refused too often.
+    LeftAlone,
+}
+
+impl Known {
+    fn apart(&mut self, stream: Stream) -> &mut Apart {
+        &mut self.streams[usize::from(stream.number())]
+    }
+
+    fn cursor(&mut self, log: LogId) -> &mut Cursor {
+        &mut self.cursors.entry((log.node, log.inc)).or_default()[usize::from(log.stream.number())]
+    }
+
+    fn look(&self, log: LogId) -> Cursor {
+        let cursors = self.cursors.get(&(log.node, log.inc));
+        cursors.map_or(Cursor::default(), |cursors| cursors[usize::from(log.stream.number())])
+    }
+
+    /// Whether one more log of the peer's can be followed.
+    pub fn has_room(&self, log: LogId) -> bool {
+        self.cursors.len() < LOGS_MAX || self.cursors.contains_key(&(log.node, log.inc))
+    }
+
+    /// Up to where the peer has a log durably.
+    pub fn theirs(&self, log: LogId) -> u64 {
+        self.look(log).theirs
+    }
+
+    /// Up to where a log needs not be sent.
+    pub fn sent(&self, log: LogId) -> u64 {
+        self.look(log).sent
+    }
+
+    /// The peer has a log durably up to here; ours ends at `ours`.
+    pub fn has(&mut self, log: LogId, seq: u64, ours: u64) {
+        let cursor = self.cursor(log);
+        cursor.theirs = cursor.theirs.max(seq);
+        cursor.sent = cursor.sent.max(seq);
+        self.ends(log, ours);
+    }
+
+    /// Ours ends here.
+    pub fn ends(&mut self, log: LogId, ours: u64) {
+        let Cursor { sent, theirs } = self.look(log);
+        let is_left_alone = self.is_left_alone(log);
+        let (writer, apart) = ((log.node, log.inc), self.apart(log.stream));
+        keep(&mut apart.ahead, writer, ours, theirs > ours && !is_left_alone);
+        keep(&mut apart.behind, writer, ours, apart.is_wanted && theirs < ours && !is_left_alone);
+        if apart.is_wanted && sent < ours && !is_left_alone {
+            apart.to_send.insert(writer);
+        } else {
+            apart.to_send.remove(&writer);
+        }
+    }
+
+    /// The peer's vector of a stream is whole: it wants the stream.
+    pub fn wants(&mut self, stream: Stream) {
+        self.apart(stream).is_wanted = true;
+    }
+
+    /// Whether the peer wants a stream.
+    pub fn is_wanted(&self, stream: Stream) -> bool {
+        self.streams[usize::from(stream.number())].is_wanted
+    }
+
+    /// Returns whose log is to be served next in a stream.
+    pub fn next_to_send(&self, stream: Stream) -> Option<LogId> {
+        let apart = &self.streams[usize::from(stream.number())];
+        let after = apart.served.and_then(|served| apart.to_send.range((Excluded(served), Unbounded)).next());
+        let (node, inc) = *after.or_else(|| apart.to_send.first())?;
+        Some(LogId { stream, node, inc })
+    }
+
+    /// Notes that a log is under way up to here, and whether that is all there is.
+    pub fn sending(&mut self, log: LogId, seq: u64, is_all: bool) {
+        self.cursor(log).sent = seq;
+        let apart = self.apart(log.stream);
+        apart.served = Some((log.node, log.inc));
+        if is_all {
+            apart.to_send.remove(&(log.node, log.inc));
+        }
+    }
+
+    /// Where our log ended when we last looked.
+    fn ours(&self, log: LogId) -> u64 {
+        let apart = &self.streams[usize::from(log.stream.number())];
+        let noted = apart.behind.get(&(log.node, log.inc)).or_else(|| apart.ahead.get(&(log.node, log.inc)));
+        noted.copied().unwrap_or_else(|| self.look(log).theirs)
+    }
+
+    /// The peer has a log durably up to `has`, by its acknowledgement of batch `number`, which went up to `last`.
+    /// `next_number` is the number of the next batch.
+    pub fn acknowledged(
+        &mut self,
+        log: LogId,
+        (has, last): (u64, u64),
+        number: u64,
+        next_number: u64,
+        refusals_max: u32,
+    ) -> Next {
+        let ours = self.ours(log);
+        self.has(log, has, ours);
+        if has >= last || self.is_left_alone(log) {
+            return Next::Known;
+        }
+        let before = self.trouble.get(&log).copied();
+        if before.is_some_and(|before| number < before.since) {
+            return Next::Known;
+        }
+        let refusals = before.filter(|before| before.at == has).map_or(1, |before| before.refusals + 1);
+        let is_left_alone = refusals >= refusals_max;
+        self.trouble.insert(log, Trouble { at: has, refusals, since: next_number, is_left_alone });
+        if is_left_alone {
+            self.leave_alone(log);
+            return Next::LeftAlone;
+        }
+        self.cursor(log).sent = has;
+        self.ends(log, ours);
+        Next::Again
+    }
+
+    /// Batch `number` failed at the peer: what it had of a log is to be sent again, and that is nobody's fault.
+    pub fn failed(&mut self, log: LogId, number: u64, next_number: u64) {
+        let before = self.trouble.get(&log).copied();
+        if self.is_left_alone(log) || before.is_some_and(|before| number < before.since) {
+            return;
+        }
+        let (ours, theirs) = (self.ours(log), self.theirs(log));
+        let refusals = before.map_or(0, |before| before.refusals);
+        self.trouble.insert(log, Trouble { at: theirs, refusals, since: next_number, is_left_alone: false });
+        self.cursor(log).sent = theirs;
+        self.ends(log, ours);
+    }
+
+    /// A log cannot be brought together: it is not sent any more. Returns whether that is new.
+    pub fn leave_alone(&mut self, log: LogId) -> bool {
+        let alone = Trouble { at: 0, refusals: 0, since: 0, is_left_alone: true };
+        let is_new = !self.trouble.insert(log, alone).is_some_and(|before| before.is_left_alone);
+        self.ends(log, 0);
+        is_new
+    }
+
+    pub fn is_left_alone(&self, log: LogId) -> bool {
+        self.trouble.get(&log).is_some_and(|trouble| trouble.is_left_alone)
+    }
+
+    pub fn left_alone(&self) -> usize {
+        self.trouble.values().filter(|trouble| trouble.is_left_alone).count()
+    }
+
+    /// How far the two are apart in a stream.
+    pub fn lag(&self, stream: Stream) -> Lag {
+        let apart = &self.streams[usize::from(stream.number())];
+        let theirs = |(node, inc): &Writer| self.theirs(LogId { stream, node: *node, inc: *inc });
+        let to_send = apart.behind.iter().map(|(writer, ours)| ours.saturating_sub(theirs(writer))).sum();
+        let to_receive = apart.ahead.iter().map(|(writer, ours)| theirs(writer).saturating_sub(*ours)).sum();
+        Lag { is_known: apart.is_wanted, to_send, to_receive }
+    }
+}
+
+fn keep(logs: &mut BTreeMap<Writer, u64>, writer: Writer, ours: u64, is_apart: bool) {
+    let _ = if is_apart { logs.insert(writer, ours) } else { logs.remove(&writer) };
+}

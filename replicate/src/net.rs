@@ -1,0 +1,319 @@
+//! Links to other nodes: WebSockets below, sessions and the election above, the store beside them.
+//!
+//! Lives here: [`Hub`], which ties them together and decides nothing: `core` says what is to be done, and here it is done.
+//! Parts: `hub` (the one thread that owns every session and the election), `link` (one socket), `queue` (what waits for
+//! the thread), `squeeze` (bytes of a message), `look` (what is shown of it). Does not: dialling, TLS, who may be a peer;
+//! a socket is handed in upgraded, encrypted, and with its peer proven. No clock: the time is in the moments it is given.
+
+mod hub;
+mod link;
+mod look;
+mod queue;
+mod squeeze;
+
+pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_BYTES_MAX, Traffic};
+pub use self::look::{Peer, PeerState, Standing};
+pub use self::queue::COMMANDS_MAX;
+pub use self::squeeze::SQUEEZED_BYTES_MIN;
+
+use self::link::Link;
+use self::look::Looks;
+use self::queue::{Command, Order, Queue};
+use crate::core::election::{self, Election, Gated, Token, Why};
+use crate::core::entry::Moment;
+use crate::core::id::{NodeId, Stream};
+use crate::core::message::FleetId;
+use crate::core::session;
+use crate::disk::store::Store;
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio_tungstenite::WebSocketStream;
+pub use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// The subprotocol a socket is upgraded with.
+pub const SUBPROTOCOL: &str = "repl.1";
+/// A longer message is refused by the socket, and the link is closed.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// The longest frame. Longer messages go in several.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that all links together may have brought and the hub has not taken in.
+pub const HEARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Returns the limits every socket must be made with: tungstenite's own are for few sockets and large messages (128 KiB
+/// of buffer each, 64 MiB a message, and unlimited writing).
+pub fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(8 * 1024)
+        .max_write_buffer_size(512 * 1024)
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX))
+}
+
+/// What a hub is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our fleet.
+    pub fleet: FleetId,
+    /// Which program this is, for people.
+    pub build: String,
+    /// Kinds of records the schema declares, with their versions.
+    pub kinds: BTreeMap<String, u32>,
+    /// What this node can do beyond the protocol.
+    pub features: Vec<String>,
+    /// Streams it wants from its peers.
+    pub wants: Vec<Stream>,
+    /// How long sessions wait.
+    pub session: session::Limits,
+    /// Every time in the election.
+    pub election: election::Settings,
+    /// The last token that `keep_token` has kept; [`Token::NONE`] at first.
+    pub seen: Token,
+    /// Links at once; more are refused.
+    pub links_max: usize,
+}
+
+/// Something that happened. Told on the hub's thread, which must not be held up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A node speaks with us.
+    Linked(NodeId),
+    /// It does no more.
+    Unlinked {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        why: Ended,
+    },
+    /// What this node is has changed.
+    Role(election::Role),
+    /// What a session tells.
+    Session(NodeId, session::Told),
+    /// What the election tells.
+    Election(election::Told),
+    /// A token could not be kept. It is tried again; until then this node neither coordinates nor follows anew.
+    TokenNotKept {
+        /// Which.
+        token: Token,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why a link has ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// Our session closed it.
+    #[error(transparent)]
+    Closed(session::Reason),
+    /// The peer closed it and said why, or nothing.
+    #[error("closed by the other node: {0}")]
+    ByPeer(String),
+    /// The peer's program ends.
+    #[error("the other node's program has ended")]
+    PeerStopped,
+    /// The connection broke: the peer's process is gone, or its machine refuses.
+    #[error("the connection broke: {0}")]
+    Lost(String),
+    /// What came is not this protocol.
+    #[error("not understood: {0}")]
+    Broken(String),
+    /// There is another link to the same node, and that one stays.
+    #[error("another link to the same node stays")]
+    Second,
+    /// The node is not in the roster.
+    #[error("the node is not a member of the fleet")]
+    NoMember,
+    /// There are as many links as there may be.
+    #[error("too many links")]
+    TooMany,
+    /// Someone asked for it: [`Hub::disconnect`].
+    #[error("disconnected")]
+    Disconnected,
+    /// Our own store could not be read.
+    #[error("this node's store could not be read: {0}")]
+    Unreadable(String),
+    /// The hub has stopped.
+    #[error("this node's program ends")]
+    Stopped,
+}
+
+impl Ended {
+    /// Whether the other end was heard closing it for good: there is no lease to wait for.
+    fn was_reset(&self) -> bool {
+        matches!(self, Ended::PeerStopped | Ended::Lost(_))
+    }
+}
+
+type Moments = Arc<dyn Fn() -> Moment + Send + Sync>;
+type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// The handle to a node's links. Clones are the same hub; when the last one is dropped, and no link runs any more, or
+/// with [`Hub::stop`], everything ends. Its threads let go of the store within a quarter of a second of that.
+#[derive(Clone)]
+pub struct Hub(Arc<Handle>);
+
+struct Handle {
+    queue: Arc<Queue>,
+    election: Arc<Mutex<Election>>,
+    looks: Arc<Looks>,
+    moments: Moments,
+    heard: Arc<Semaphore>,
+    links: AtomicU64,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl Hub {
+    /// Starts a hub. One thread (`replicate-hub`) owns every session and the election and does what they say; another
+    /// (`replicate-feed`) waits for the store. `moments` gives the time; its `mono` must count on while the machine sleeps
+    /// and never go back. `keep_token` returns when the token is durable in place of the one before. Links are written by
+    /// tasks on `runtime`.
+    ///
+    /// # Errors
+    /// If the machine gives no thread.
+    pub fn start(
+        store: Arc<Store>,
+        settings: Settings,
+        runtime: tokio::runtime::Handle,
+        moments: impl Fn() -> Moment + Send + Sync + 'static,
+        keep_token: impl FnMut(Token) -> io::Result<()> + Send + 'static,
+        tell: impl Fn(Event) + Send + Sync + 'static,
+    ) -> io::Result<Hub> {
+        let moments: Moments = Arc::new(moments);
+        let us = store.status().us;
+        let election = Election::new(us.node, us.inc, settings.election.clone(), settings.seen);
+        let (queue, election) = (Arc::new(Queue::default()), Arc::new(Mutex::new(election)));
+        let looks = Arc::new(Looks::new(us.node, settings.seen, moments()));
+        let handle = Handle {
+            queue: queue.clone(),
+            election: election.clone(),
+            looks: looks.clone(),
+            moments: moments.clone(),
+            heard: Arc::new(Semaphore::new(HEARD_BYTES_MAX)),
+            links: AtomicU64::new(0),
+            runtime,
+        };
+        hub::start(hub::Parts {
+            store,
+            settings,
+            queue,
+            election,
+            looks,
+            moments,
+            keep_token: Box::new(keep_token),
+            tell: Arc::new(tell),
+        })?;
+        Ok(Hub(Arc::new(handle)))
+    }
+
+    /// Carries a link over a socket that was upgraded with [`SUBPROTOCOL`] and [`websocket_config`]. The transport has
+    /// proven that the other end is `peer`. Returns when the link has ended, and why; dropped, it ends the link.
+    pub async fn run_link<S>(&self, socket: WebSocketStream<S>, peer: NodeId, is_dialled_by_us: bool) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let hub = &self.0;
+        let link = Arc::new(Link::new(hub.links.fetch_add(1, Ordering::Relaxed)));
+        let queue = hub.queue.clone();
+        let gone = Gone { link: link.clone(), queue: queue.clone() };
+        if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us }) {
+            return Ended::Stopped;
+        }
+        let (sink, stream) = socket.split();
+        let writer = hub.runtime.spawn(link::write(sink, link.clone(), queue.clone()));
+        let ended = link::read(stream, &link, &queue, &hub.heard).await;
+        gone.now(ended);
+        // It says why, within a second, and cannot fail in any way that still matters.
+        let _ = writer.await;
+        link.ended().await
+    }
+
+    /// Tells who belongs to the fleet. Links to nodes that do not are closed, and refused from then on. Before it was told
+    /// once nobody is refused, and there is no election.
+    pub fn roster(&self, members: Vec<election::Member>) {
+        self.0.queue.roster(members);
+    }
+
+    /// Returns what there is to see, as of a tenth of a second ago at most. Cheap.
+    pub fn look(&self) -> Arc<Standing> {
+        self.0.looks.get()
+    }
+
+    /// Wakes when [`Hub::look`] differs in more than counts of bytes and times.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.looks.changed()
+    }
+
+    /// Hands the role of coordinator to another node. What becomes of it is told by the election.
+    pub fn hand_over(&self, to: NodeId) {
+        self.0.queue.push(Order::Command(Command::HandOver(to)));
+    }
+
+    /// Takes the role of coordinator for this node, whoever holds it: an owner's decision.
+    pub fn force(&self) {
+        self.0.queue.push(Order::Command(Command::Force));
+    }
+
+    /// Returns whether this node may do, now, what cannot be taken back.
+    ///
+    /// # Errors
+    /// [`Why`] not.
+    pub fn may(&self, act: Gated) -> Result<(), Why> {
+        let now_ms = (self.0.moments)().mono;
+        self.0.election.lock().unwrap_or_else(PoisonError::into_inner).may(now_ms, act)
+    }
+
+    /// The fence: whether an act that comes with a coordinator's token is to be obeyed. Give [`Hub::carried`] first.
+    ///
+    /// # Errors
+    /// The greatest token seen: see [`Election::allows`].
+    pub fn allows(&self, token: Token) -> Result<(), Token> {
+        self.0.election.lock().unwrap_or_else(PoisonError::into_inner).allows(token)
+    }
+
+    /// Takes note of a token that came with something else than an election's message.
+    pub fn carried(&self, from: NodeId, token: Token) {
+        self.0.queue.push(Order::Command(Command::Carried { from, token }));
+    }
+
+    /// Closes the links to a node. Who dials may dial again.
+    pub fn disconnect(&self, node: NodeId) {
+        self.0.queue.push(Order::Command(Command::Disconnect(node)));
+    }
+
+    /// Ends all links and both threads.
+    pub fn stop(&self) {
+        self.0.queue.close();
+    }
+}
+
+/// Tells the hub that a link is gone, also if the one who carried it was dropped.
+struct Gone {
+    link: Arc<Link>,
+    queue: Arc<Queue>,
+}
+
+impl Gone {
+    fn now(&self, ended: Ended) {
+        self.link.end(ended.clone());
+        self.queue.push(Order::Gone { link: self.link.number, ended });
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        // The hub knows no link of this number any more if it was told before.
+        self.now(Ended::Disconnected);
+    }
+}

@@ -1,0 +1,532 @@
+//! The one thread that owns every session and the election, and does what they say.
+//!
+//! It reads the store and hands it what came; it waits for nothing but its queue, except for a token to be kept, during
+//! which this node has nothing to say in the election anyway. All decisions are `core`'s, but for which of two links
+//! between the same nodes stays: the one that the node with the lesser name dialled.
+
+use super::link::{Link, Traffic};
+use super::look::{Looks, Peer, PeerState, Standing};
+use super::queue::{Command, Grown, LinkNumber, Order, Queue};
+use super::{Ended, Event, Moments, Settings, Tell};
+use crate::core::election::{self, Election, Role, Token};
+use crate::core::entry::Moment;
+use crate::core::id::{LogId, NodeId};
+use crate::core::message::Hello;
+use crate::core::session::{Clock, Input, Me, Output, Session, Told};
+use crate::disk::store::Store;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How old what is shown may be while things happen.
+const LOOK_MS: u64 = 100;
+/// What is shown is renewed this often when nothing happens: times run on.
+const LOOK_IDLE_MS: u64 = 1_000;
+/// A token that was not kept is tried again after this.
+const KEEP_AGAIN_MS: u64 = 1_000;
+/// A wall clock that moved more than this against the monotonic one was set: more than a second of the worst drift.
+const CLOCK_SET_MS: u64 = 20;
+/// How long the follower of the store sleeps before it looks whether the hub has stopped.
+const FEED_WAIT: Duration = Duration::from_millis(250);
+/// Changes taken at once.
+const FEED_CHUNK: usize = 1024;
+
+pub struct Parts {
+    pub store: Arc<Store>,
+    pub settings: Settings,
+    pub queue: Arc<Queue>,
+    pub election: Arc<Mutex<Election>>,
+    pub looks: Arc<Looks>,
+    pub moments: Moments,
+    pub keep_token: Box<dyn FnMut(Token) -> io::Result<()> + Send>,
+    pub tell: Tell,
+}
+
+/// Starts both threads.
+pub fn start(parts: Parts) -> io::Result<()> {
+    let (store, queue) = (parts.store.clone(), parts.queue.clone());
+    let moment = (parts.moments)();
+    let hub = Hub {
+        me: parts.store.status().us.node,
+        kept: parts.settings.seen,
+        clock: clock(moment),
+        now_ms: moment.mono,
+        parts,
+        links: BTreeMap::new(),
+        talking: BTreeMap::new(),
+        members: None,
+        work: VecDeque::new(),
+        applying: 0,
+        role: Role::Bystander,
+        is_caught_up: false,
+        to_keep: None,
+        keep_at_ms: 0,
+        look_at_ms: 0,
+        looked_ms: moment.mono,
+        before: Traffic::default(),
+    };
+    std::thread::Builder::new().name("replicate-hub".to_string()).spawn(move || hub.run())?;
+    let feed = move || follow(&store, &queue);
+    std::thread::Builder::new().name("replicate-feed".to_string()).spawn(feed)?;
+    Ok(())
+}
+
+/// Wakes the hub when logs have grown.
+fn follow(store: &Store, queue: &Queue) {
+    let mut since = 0;
+    while !queue.is_closed() {
+        let news = store.changes(since, FEED_CHUNK, FEED_WAIT);
+        since = news.next;
+        if news.has_missed {
+            queue.grown_somewhere();
+        } else if !news.changes.is_empty() {
+            queue.grown(news.changes.iter().map(|change| change.at.log()));
+        }
+    }
+}
+
+fn clock(moment: Moment) -> Clock {
+    Clock { wall_at_zero_ms: moment.wall.saturating_sub_unsigned(moment.mono), q: moment.q }
+}
+
+/// A link as the hub has it.
+struct Linked {
+    link: Arc<Link>,
+    peer: NodeId,
+    is_dialled_by_us: bool,
+    since_ms: u64,
+    session: Session,
+    is_talking: bool,
+    /// Its writer has enough: the session's next word waits.
+    is_slow: bool,
+    /// Logs grew meanwhile.
+    has_missed: bool,
+}
+
+/// What one thing leads to.
+enum Work {
+    Pump(LinkNumber),
+    Elect(election::Input),
+}
+
+struct Hub {
+    parts: Parts,
+    me: NodeId,
+    now_ms: u64,
+    clock: Clock,
+    links: BTreeMap<LinkNumber, Linked>,
+    /// The link to each node that has said hello.
+    talking: BTreeMap<NodeId, LinkNumber>,
+    members: Option<BTreeSet<NodeId>>,
+    work: VecDeque<Work>,
+    /// Batches given to the store.
+    applying: usize,
+    role: Role,
+    is_caught_up: bool,
+    /// The last token that is durable: others may hear of it.
+    kept: Token,
+    to_keep: Option<Token>,
+    keep_at_ms: u64,
+    /// When to show anew at the latest, and when it was done last.
+    look_at_ms: u64,
+    looked_ms: u64,
+    /// What went over links that are gone.
+    before: Traffic,
+}
+
+impl Hub {
+    fn run(mut self) {
+        while let Some(taken) = self.parts.queue.take(self.wait()) {
+            self.read_clock();
+            let is_idle = taken.orders.is_empty() && taken.grown.is_none();
+            if let Some(members) = taken.roster {
+                self.roster(members);
+            }
+            for order in taken.orders {
+                self.order(order);
+                self.settle();
+            }
+            if let Some(grown) = taken.grown {
+                self.grown(grown);
+            }
+            self.tick();
+            self.settle();
+            if !is_idle {
+                self.look_at_ms = self.look_at_ms.min(self.looked_ms + LOOK_MS);
+            }
+            if self.now_ms >= self.look_at_ms {
+                self.show();
+            }
+        }
+    }
+
+    /// How long there is nothing to do.
+    fn wait(&self) -> Duration {
+        let sessions = self.links.values().filter_map(|linked| linked.session.poll_timeout()).map(|(at_ms, _)| at_ms);
+        let election = self.election().poll_timeout().map(|(at_ms, _)| at_ms);
+        let keep = self.to_keep.map(|_| self.keep_at_ms);
+        let first = sessions.chain(election).chain(keep).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms);
+        // A wake-up before its time would only look again.
+        Duration::from_millis(first.saturating_sub(self.now_ms).max(1))
+    }
+
+    fn election(&self) -> std::sync::MutexGuard<'_, Election> {
+        self.parts.election.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_clock(&mut self) -> Moment {
+        let moment = (self.parts.moments)();
+        self.now_ms = self.now_ms.max(moment.mono);
+        let now = clock(moment);
+        let moved_ms = now.wall_at_zero_ms.abs_diff(self.clock.wall_at_zero_ms);
+        if now.q != self.clock.q || moved_ms > CLOCK_SET_MS {
+            self.clock = now;
+            for number in self.numbers() {
+                self.input(number, Input::Clock(now));
+            }
+        }
+        moment
+    }
+
+    fn numbers(&self) -> Vec<LinkNumber> {
+        self.links.keys().copied().collect()
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Opened { link, peer, is_dialled_by_us } => self.opened(link, peer, is_dialled_by_us),
+            Order::Heard { link, message, _permits } => {
+                self.read_clock();
+                self.input(link, Input::Heard(message));
+            }
+            Order::Drained(number) => self.drained(number),
+            Order::Gone { link, ended } => self.end(link, ended),
+            Order::Applied { link, batch, applied } => {
+                self.applying = self.applying.saturating_sub(1);
+                self.input(link, Input::Applied { batch, applied });
+            }
+            Order::Command(Command::HandOver(to)) => self.elect(election::Input::HandOver { to }),
+            Order::Command(Command::Force) => self.elect(election::Input::Force),
+            Order::Command(Command::Carried { from, token }) => self.elect(election::Input::Carried { from, token }),
+            Order::Command(Command::Disconnect(node)) => {
+                self.end_all_of(|peer| peer == node, &Ended::Disconnected);
+            }
+        }
+    }
+
+    fn opened(&mut self, link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool) {
+        if self.members.as_ref().is_some_and(|members| !members.contains(&peer)) {
+            return link.end(Ended::NoMember);
+        }
+        if self.links.len() >= self.parts.settings.links_max {
+            return link.end(Ended::TooMany);
+        }
+        // Of one that has not said hello yet the newer is taken: the older may hang for ever.
+        let is_greeting = |linked: &&Linked| linked.peer == peer && !linked.is_talking;
+        if let Some(older) = self.links.values().find(is_greeting).map(|linked| linked.link.number)
+            && self.links.values().filter(is_greeting).count() > 1
+        {
+            self.end(older, Ended::Second);
+        }
+        let settings = &self.parts.settings;
+        let me = Me {
+            fleet: settings.fleet,
+            origin: self.parts.store.status().us,
+            boot: (self.parts.moments)().boot,
+            build: settings.build.clone(),
+            kinds: settings.kinds.clone(),
+            features: settings.features.clone(),
+            wants: settings.wants.clone(),
+            seen: self.kept,
+            clock: self.clock,
+        };
+        let number = link.number;
+        let session = Session::new(me, settings.session.clone());
+        let (since_ms, is_talking, is_slow, has_missed) = (self.now_ms, false, false, false);
+        let linked = Linked { link, peer, is_dialled_by_us, since_ms, session, is_talking, is_slow, has_missed };
+        self.links.insert(number, linked);
+        self.input(number, Input::Opened { peer });
+    }
+
+    /// Gives a session what happened; what it says to that is done by [`Hub::settle`].
+    fn input(&mut self, number: LinkNumber, input: Input) {
+        let Some(linked) = self.links.get_mut(&number) else { return };
+        match linked.session.input(self.now_ms, input, &*self.parts.store) {
+            Ok(()) => self.work.push_back(Work::Pump(number)),
+            Err(unreadable) => self.end(number, Ended::Unreadable(unreadable.to_string())),
+        }
+    }
+
+    fn elect(&mut self, input: election::Input) {
+        self.work.push_back(Work::Elect(input));
+    }
+
+    /// Does all that follows.
+    fn settle(&mut self) {
+        while let Some(work) = self.work.pop_front() {
+            match work {
+                Work::Pump(number) => self.pump(number),
+                Work::Elect(input) => self.advance_election(input),
+            }
+        }
+    }
+
+    /// Does what a session says, as long as its link takes it.
+    fn pump(&mut self, number: LinkNumber) {
+        while let Some(linked) = self.links.get_mut(&number) {
+            linked.is_slow = !linked.link.has_room();
+            if linked.is_slow {
+                return;
+            }
+            let peer = linked.peer;
+            match linked.session.poll_output() {
+                None => return,
+                Some(Output::Send(message)) => linked.link.say(message),
+                Some(Output::Apply { batch, entries, is_urgent, .. }) => {
+                    self.apply(number, batch, entries, is_urgent);
+                }
+                Some(Output::Told(Told::Hello(hello))) => self.greeted(number, peer, hello),
+                Some(Output::Told(Told::Election(message))) => {
+                    self.elect(election::Input::Heard { from: peer, message });
+                }
+                Some(Output::Told(told)) => (self.parts.tell)(Event::Session(peer, told)),
+                Some(Output::Close(reason)) => self.end(number, Ended::Closed(reason)),
+            }
+        }
+    }
+
+    fn apply(&mut self, link: LinkNumber, batch: u64, entries: Vec<Arc<[u8]>>, is_urgent: bool) {
+        let queue = self.parts.queue.clone();
+        // While the writer is busy, what comes gathers by itself; an idle one has nothing to wait for.
+        let is_urgent = is_urgent || self.applying == 0;
+        self.applying += 1;
+        let done = move |result: Result<_, crate::disk::store::WriteError>| {
+            queue.push(Order::Applied { link, batch, applied: result.map_err(|error| error.to_string()) });
+        };
+        self.parts.store.apply_then(entries, (self.parts.moments)(), is_urgent, Box::new(done));
+    }
+
+    /// A peer has said hello. Of two links to it the one that the lesser of both nodes dialled stays; of two that the
+    /// same one dialled, the newer: it had its reason.
+    fn greeted(&mut self, number: LinkNumber, peer: NodeId, hello: Box<Hello>) {
+        let me = self.me;
+        let is_preferred = |linked: &Linked| linked.is_dialled_by_us == (me < peer);
+        let other = self.talking.get(&peer).and_then(|other| self.links.get(other));
+        let is_second = match (other, self.links.get(&number)) {
+            (Some(other), Some(linked)) => !is_preferred(linked) && is_preferred(other),
+            (_, _) => false,
+        };
+        if is_second {
+            return self.end(number, Ended::Second);
+        }
+        let other = self.talking.insert(peer, number);
+        if let Some(linked) = self.links.get_mut(&number) {
+            linked.is_talking = true;
+        }
+        self.look_at_ms = self.now_ms;
+        match other {
+            // The node was in reach all the time.
+            Some(other) => self.end(other, Ended::Second),
+            None => {
+                (self.parts.tell)(Event::Linked(peer));
+                self.elect(election::Input::Up(peer));
+            }
+        }
+        let seen = hello.seen;
+        (self.parts.tell)(Event::Session(peer, Told::Hello(hello)));
+        if seen > Token::NONE {
+            self.elect(election::Input::Carried { from: peer, token: seen });
+        }
+    }
+
+    fn end_all_of(&mut self, is_meant: impl Fn(NodeId) -> bool, why: &Ended) {
+        for number in self.numbers() {
+            if self.links.get(&number).is_some_and(|linked| is_meant(linked.peer)) {
+                self.end(number, why.clone());
+            }
+        }
+    }
+
+    fn end(&mut self, number: LinkNumber, why: Ended) {
+        let Some(linked) = self.links.remove(&number) else { return };
+        linked.link.end(why.clone());
+        self.before.add(traffic(&linked));
+        self.look_at_ms = self.now_ms;
+        let node = linked.peer;
+        if self.talking.get(&node) == Some(&number) {
+            self.talking.remove(&node);
+            let was_reset = why.was_reset();
+            (self.parts.tell)(Event::Unlinked { node, why });
+            self.elect(election::Input::Down { node, was_reset });
+        }
+    }
+
+    fn drained(&mut self, number: LinkNumber) {
+        let Some(linked) = self.links.get_mut(&number) else { return };
+        match std::mem::take(&mut linked.has_missed) {
+            true => self.input(number, Input::Changed { logs: Vec::new() }),
+            false => self.work.push_back(Work::Pump(number)),
+        }
+    }
+
+    fn grown(&mut self, grown: Grown) {
+        let logs: Vec<LogId> = match grown {
+            Grown::Logs(logs) => logs.into_iter().collect(),
+            Grown::Some => Vec::new(),
+        };
+        for number in self.numbers() {
+            let Some(linked) = self.links.get_mut(&number) else { continue };
+            if linked.is_slow {
+                linked.has_missed = true;
+            } else {
+                self.input(number, Input::Changed { logs: logs.clone() });
+            }
+        }
+        self.settle();
+    }
+
+    fn roster(&mut self, members: Vec<election::Member>) {
+        let nodes: BTreeSet<NodeId> = members.iter().map(|member| member.node).collect();
+        self.elect(election::Input::Roster(members));
+        self.settle();
+        self.end_all_of(|peer| !nodes.contains(&peer), &Ended::NoMember);
+        self.members = Some(nodes);
+        self.settle();
+        self.look_at_ms = self.now_ms;
+    }
+
+    fn tick(&mut self) {
+        let now_ms = self.now_ms;
+        let is_due = |linked: &Linked| linked.session.poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms);
+        let due: Vec<_> = self.links.iter().filter(|(_, linked)| is_due(linked)).map(|(number, _)| *number).collect();
+        for number in due {
+            self.input(number, Input::Tick);
+        }
+        if self.to_keep.is_some() && self.keep_at_ms <= now_ms {
+            self.keep_token();
+        }
+        let is_due = self.election().poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms);
+        if is_due {
+            self.elect(election::Input::Tick);
+        }
+    }
+
+    fn advance_election(&mut self, input: election::Input) {
+        let outputs: Vec<election::Output> = {
+            let mut election = self.election();
+            election.input(self.now_ms, input);
+            std::iter::from_fn(|| election.poll_output()).collect()
+        };
+        for output in outputs {
+            match output {
+                election::Output::Send { to, message } => {
+                    if let Some(number) = self.talking.get(&to).copied() {
+                        self.input(number, Input::Say(message));
+                    }
+                }
+                election::Output::Store(token) => {
+                    self.to_keep = Some(token);
+                    self.keep_token();
+                }
+                election::Output::Changed(role) => {
+                    self.role = role;
+                    self.look_at_ms = self.now_ms;
+                    (self.parts.tell)(Event::Role(role));
+                }
+                election::Output::Told(told) => (self.parts.tell)(Event::Election(told)),
+            }
+        }
+    }
+
+    fn keep_token(&mut self) {
+        let Some(token) = self.to_keep else { return };
+        match (self.parts.keep_token)(token) {
+            Ok(()) => {
+                self.to_keep = None;
+                self.kept = token;
+                self.read_clock();
+                self.elect(election::Input::Stored(token));
+            }
+            Err(error) => {
+                self.keep_at_ms = self.now_ms + KEEP_AGAIN_MS;
+                (self.parts.tell)(Event::TokenNotKept { token, why: error.to_string() });
+            }
+        }
+    }
+
+    /// Puts out what there is to see, and tells the election whether this node has what its coordinator has.
+    fn show(&mut self) {
+        let at = self.read_clock();
+        let mut traffic_of_all = self.before;
+        let mut peers: BTreeMap<NodeId, Peer> = BTreeMap::new();
+        for linked in self.links.values() {
+            let peer = seen(linked);
+            traffic_of_all.add(peer.traffic);
+            if linked.is_talking || !peers.contains_key(&linked.peer) {
+                peers.insert(linked.peer, peer);
+            }
+        }
+        let leader = match self.role {
+            Role::Follower { token, .. } => peers.get(&token.node),
+            Role::Coordinator { .. } | Role::Candidate | Role::Bystander => None,
+        };
+        // A vector that has not come yet says nothing.
+        let wants = &self.parts.settings.wants;
+        let is_told = |lag: &crate::core::session::Lag| lag.is_known || wants.is_empty();
+        let is_caught_up = leader.is_some_and(|peer| {
+            peer.state != PeerState::Greeting
+                && peer.lag.iter().any(is_told)
+                && peer.lag.iter().all(|lag| lag.to_receive == 0)
+        });
+        let election = self.election().standing(self.now_ms);
+        self.parts.looks.set(Standing { me: self.me, at, election, peers, traffic: traffic_of_all });
+        self.looked_ms = self.now_ms;
+        self.look_at_ms = self.now_ms + LOOK_IDLE_MS;
+        if is_caught_up != self.is_caught_up {
+            self.is_caught_up = is_caught_up;
+            self.elect(election::Input::CaughtUp(is_caught_up));
+            self.settle();
+        }
+    }
+}
+
+fn seen(linked: &Linked) -> Peer {
+    let state = linked.session.state();
+    Peer {
+        since_ms: linked.since_ms,
+        is_dialled_by_us: linked.is_dialled_by_us,
+        state: match (linked.is_talking, linked.is_slow) {
+            (false, _) => PeerState::Greeting,
+            (true, true) => PeerState::Slow,
+            (true, false) => PeerState::Talking,
+        },
+        build: state.hello.as_ref().map(|hello| hello.build.clone()).unwrap_or_default(),
+        origin: state.hello.as_ref().map(Hello::origin),
+        lag: state.lag,
+        left_alone: state.left_alone,
+        heard_ms: state.heard_ms,
+        offset: state.offset,
+        traffic: traffic(linked),
+    }
+}
+
+fn traffic(linked: &Linked) -> Traffic {
+    let state = linked.session.state();
+    Traffic { entries_out: state.sent, entries_in: state.received, ..linked.link.traffic() }
+}
+
+impl Drop for Hub {
+    /// Also if the thread panicked: a link without its hub would hang.
+    fn drop(&mut self) {
+        self.parts.queue.close();
+        for linked in self.links.values() {
+            linked.link.end(Ended::Stopped);
+        }
+        for order in self.parts.queue.rest() {
+            if let Order::Opened { link, .. } = order {
+                link.end(Ended::Stopped);
+            }
+        }
+    }
+}

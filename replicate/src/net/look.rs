@@ -1,0 +1,114 @@
+//! What is shown of a hub: a snapshot that its thread puts here and everybody may read.
+
+use super::Traffic;
+use crate::core::election::{self, Role, Token};
+use crate::core::entry::Moment;
+use crate::core::id::{NodeId, Origin};
+use crate::core::session::{Lag, Offset};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How a hub stands. Times in milliseconds are those of [`Moment::mono`]; `at` maps them to wall time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which node this is.
+    pub me: NodeId,
+    /// When this was so.
+    pub at: Moment,
+    /// The election, as of then: role, since when, mode, the greatest token seen.
+    pub election: election::Standing,
+    /// Nodes there is a link to, as far as they have said hello or are about to.
+    pub peers: BTreeMap<NodeId, Peer>,
+    /// All that went over links, closed ones included.
+    pub traffic: Traffic,
+}
+
+/// How the link to a node stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Since when the link is up.
+    pub since_ms: u64,
+    /// Whether it was we who dialled.
+    pub is_dialled_by_us: bool,
+    /// What it is doing.
+    pub state: PeerState,
+    /// Which program the peer is, by its own word.
+    pub build: String,
+    /// Under what name the peer writes.
+    pub origin: Option<Origin>,
+    /// What there is to send and to receive, by stream in the order of [`crate::core::id::Stream::ALL`].
+    pub lag: [Lag; 4],
+    /// Logs that cannot be brought further on this link.
+    pub left_alone: usize,
+    /// When the peer was last heard.
+    pub heard_ms: u64,
+    /// How far its clock is from ours.
+    pub offset: Option<Offset>,
+    /// What went over this link.
+    pub traffic: Traffic,
+}
+
+impl Peer {
+    /// Whether, as far as this link knows, nothing is on its way in either direction.
+    pub fn is_in_step(&self) -> bool {
+        self.state != PeerState::Greeting && self.lag.iter().all(|lag| lag.to_send == 0 && lag.to_receive == 0)
+    }
+}
+
+/// What a link is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// It is up, and hellos are under way.
+    Greeting,
+    /// The two speak.
+    Talking,
+    /// The peer takes less than there is: it is told of nothing new until it has caught up with what waits.
+    Slow,
+}
+
+impl Standing {
+    /// Whether a person would see no difference, but for counts and times.
+    fn looks_like(&self, other: &Standing) -> bool {
+        let is_like = |((node, peer), (other_node, other)): ((&NodeId, &Peer), (&NodeId, &Peer))| {
+            let seen = |peer: &Peer| (peer.since_ms, peer.state, peer.origin, peer.lag, peer.left_alone);
+            node == other_node && seen(peer) == seen(other)
+        };
+        self.election == other.election
+            && self.peers.len() == other.peers.len()
+            && self.peers.iter().zip(&other.peers).all(is_like)
+    }
+}
+
+pub struct Looks {
+    standing: Mutex<Arc<Standing>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Looks {
+    pub fn new(me: NodeId, seen: Token, at: Moment) -> Self {
+        let role = Role::Bystander;
+        let election =
+            election::Standing { role, seen, followed: None, of: 0, vacant_since_ms: None, forced_until_ms: None };
+        let standing = Standing { me, at, election, peers: BTreeMap::new(), traffic: Traffic::default() };
+        Self { standing: Mutex::new(Arc::new(standing)), changed: watch::Sender::new(0) }
+    }
+
+    pub fn get(&self) -> Arc<Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub fn set(&self, standing: Standing) {
+        let mut slot = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = !standing.looks_like(&slot);
+        *slot = Arc::new(standing);
+        drop(slot);
+        if is_other {
+            self.changed.send_modify(|count| *count += 1);
+        }
+    }
+}

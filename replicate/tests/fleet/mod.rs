@@ -1,0 +1,222 @@
+//! Nodes with real files and real hubs, and the wires between them.
+//!
+//! A test says who is linked to whom and who writes what, and waits for what shall become of it, with a limit. Nothing
+//! sleeps: a wait ends with the store's next change or the hub's.
+#![allow(dead_code)] // Each test binary uses its own part of it.
+#![allow(clippy::disallowed_methods)] // Real threads and sockets take real time.
+
+use crate::house::{id, put, schema};
+use replicate::core::election::{self, Member, Role, Token};
+use replicate::core::entry::{Moment, Quality};
+use replicate::core::id::{BootId, NodeId, Stream};
+use replicate::core::message::FleetId;
+use replicate::core::session;
+use replicate::core::write::Draft;
+use replicate::disk::opening;
+use replicate::disk::store::{Batch, Store};
+use replicate::net::{Ended, Event, Hub, PeerState, Settings, Standing, websocket_config};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role as Side;
+
+/// How long anything may take on a machine that has much else to do.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+pub fn now() -> Moment {
+    let mono = BEGAN.elapsed().as_millis() as u64 + 1;
+    Moment { wall: 1_787_000_000_000 + mono as i64, q: Quality::Ntp, boot: BootId([1; 16]), mono }
+}
+
+pub fn name(number: u128) -> NodeId {
+    NodeId::from_u128(number)
+}
+
+/// A node that runs.
+pub struct Running {
+    pub name: NodeId,
+    pub store: Arc<Store>,
+    pub hub: Hub,
+    pub events: mpsc::Receiver<Event>,
+    pub kept: Arc<Mutex<Vec<Token>>>,
+    _folder: TempDir,
+}
+
+/// What a test may want otherwise.
+#[derive(Clone)]
+pub struct Wish {
+    pub fleet: u128,
+    pub limits: session::Limits,
+    pub links_max: usize,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { fleet: 1, limits: session::Limits::default(), links_max: 64 }
+    }
+}
+
+pub struct Fleet {
+    pub runtime: Runtime,
+}
+
+impl Fleet {
+    pub fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self { runtime }
+    }
+
+    pub fn node(&self, number: u128) -> Running {
+        self.node_with(number, Wish::default())
+    }
+
+    pub fn node_with(&self, number: u128, wish: Wish) -> Running {
+        let folder = tempfile::tempdir().unwrap();
+        let opening = opening::Settings {
+            node: name(number),
+            inc_min: 1,
+            nonces: Box::new(move || number as u32),
+            moment: now(),
+            cache_bytes: 8 << 20,
+            is_verified: false,
+        };
+        let (store, _) = Store::open(&folder.path().join("fleet.redb"), schema(), opening).unwrap();
+        let store = Arc::new(store);
+        let settings = Settings {
+            fleet: FleetId::from_u128(wish.fleet),
+            build: format!("test {number}"),
+            kinds: BTreeMap::new(),
+            features: Vec::new(),
+            wants: Stream::ALL.to_vec(),
+            session: wish.limits,
+            election: election::Settings::LOCAL,
+            seen: Token::NONE,
+            links_max: wish.links_max,
+        };
+        let (tx, events) = mpsc::channel();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keep = kept.clone();
+        let keep_token = move |token| {
+            keep.lock().unwrap().push(token);
+            Ok(())
+        };
+        let tell = move |event| drop(tx.send(event));
+        let runtime = self.runtime.handle().clone();
+        let hub = Hub::start(store.clone(), settings, runtime, now, keep_token, tell).unwrap();
+        Running { name: name(number), store, hub, events, kept, _folder: folder }
+    }
+
+    /// Links two nodes over a pipe; the first dials.
+    pub fn pipe(&self, from: &Running, to: &Running) -> [JoinHandle<Ended>; 2] {
+        let (here, there) = duplex(64 * 1024);
+        [self.carry(from, here, to.name, true), self.carry(to, there, from.name, false)]
+    }
+
+    /// Links two nodes over TCP; the first dials.
+    pub fn tcp(&self, from: &Running, to: &Running) -> [JoinHandle<Ended>; 2] {
+        let (here, there) = self.runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (here, there) =
+                futures_util::future::join(TcpStream::connect(listener.local_addr().unwrap()), listener.accept()).await;
+            (here.unwrap(), there.unwrap().0)
+        });
+        here.set_nodelay(true).unwrap();
+        there.set_nodelay(true).unwrap();
+        [self.carry(from, here, to.name, true), self.carry(to, there, from.name, false)]
+    }
+
+    pub fn carry<S>(&self, node: &Running, stream: S, peer: NodeId, is_dialled_by_us: bool) -> JoinHandle<Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let side = if is_dialled_by_us { Side::Client } else { Side::Server };
+        let hub = node.hub.clone();
+        self.runtime.spawn(async move {
+            let socket = WebSocketStream::from_raw_socket(stream, side, Some(websocket_config())).await;
+            hub.run_link(socket, peer, is_dialled_by_us).await
+        })
+    }
+
+    /// A node's link to a peer that the test plays itself: the raw other end.
+    pub fn stranger(&self, node: &Running, peer: u128) -> (DuplexStream, JoinHandle<Ended>) {
+        let (here, there) = duplex(64 * 1024);
+        (here, self.carry(node, there, name(peer), false))
+    }
+
+    /// As [`Fleet::stranger`], behind a WebSocket.
+    pub fn speaker(&self, node: &Running, peer: u128) -> (WebSocketStream<DuplexStream>, JoinHandle<Ended>) {
+        let (here, link) = self.stranger(node, peer);
+        let socket = WebSocketStream::from_raw_socket(here, Side::Client, None);
+        (self.runtime.block_on(socket), link)
+    }
+
+    /// How a link ended.
+    pub fn end(&self, link: JoinHandle<Ended>) -> Ended {
+        self.runtime.block_on(async { tokio::time::timeout(LIMIT, link).await }).expect("the link goes on").unwrap()
+    }
+
+    /// Waits until what a hub shows is so.
+    pub fn until(&self, node: &Running, what: &str, is_so: impl Fn(&Standing) -> bool) {
+        let mut changed = node.hub.changed();
+        let waiting = async {
+            while !is_so(&node.hub.look()) {
+                changed.changed().await.unwrap();
+            }
+        };
+        let is_met = self.runtime.block_on(async { tokio::time::timeout(LIMIT, waiting).await }).is_ok();
+        assert!(is_met, "{what}: still {:#?}", node.hub.look());
+    }
+}
+
+impl Running {
+    pub fn write(&self, drafts: &[Draft]) {
+        let (expected, drafts) = (Vec::new(), drafts.to_vec());
+        self.store.write(Batch { expected, drafts, moment: now(), is_urgent: true }).wait().unwrap();
+    }
+
+    pub fn label(&self, number: u128, text: &str) {
+        self.write(&[put("plan", number, "label", &format!("\"{text}\""))]);
+    }
+
+    pub fn value(&self, kind: &str, number: u128, group: &str) -> Option<String> {
+        self.store.read(kind, id(number)).unwrap()?.value(group).map(str::to_string)
+    }
+
+    /// Waits until the store is so.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Store) -> bool) {
+        let (began, mut since) = (Instant::now(), 0);
+        while !is_so(&self.store) {
+            assert!(began.elapsed() < LIMIT, "{what}: {:#?}", self.hub.look());
+            since = self.store.changes(since, 1000, Duration::from_secs(1)).next;
+        }
+    }
+
+    /// Waits until both stores tell the same of everything.
+    pub fn until_like(&self, other: &Running) {
+        let has_all = |store: &Store| {
+            Stream::ALL.iter().all(|stream| store.vector(*stream).unwrap() == other.store.vector(*stream).unwrap())
+        };
+        self.until("the logs are the same", has_all);
+        assert_eq!(self.store.state_hash().unwrap(), other.store.state_hash().unwrap());
+    }
+
+    pub fn is_coordinator(&self) -> bool {
+        matches!(self.hub.look().election.role, Role::Coordinator { .. })
+    }
+}
+
+pub fn talks_to(peer: u128) -> impl Fn(&Standing) -> bool {
+    move |standing| standing.peers.get(&name(peer)).is_some_and(|peer| peer.state != PeerState::Greeting)
+}
+
+pub fn roster(numbers: impl IntoIterator<Item = u128>) -> Vec<Member> {
+    numbers.into_iter().map(|number| Member::new(name(number))).collect()
+}
