@@ -19,6 +19,8 @@ pub struct Actor {
     pub session: Option<String>,
     /// Their password was given to them: until they choose one they may do nothing else.
     pub has_given_password: bool,
+    /// Through which node they ask, if they are not at this one.
+    pub through: Option<Id>,
     subject: Subject,
     scopes: Option<BTreeSet<Permission>>,
 }
@@ -33,7 +35,7 @@ impl Actor {
             roles: user.roles.clone(),
             is_disabled: user.is_disabled,
         });
-        Self { named, user: Some(user.id), session, has_given_password: false, subject, scopes: None }
+        Self { named, user: Some(user.id), session, has_given_password: false, through: None, subject, scopes: None }
     }
 
     /// A person's API token: at most its scopes.
@@ -66,7 +68,8 @@ impl Actor {
             Permission::RecordingCreate,
             Permission::RecordingControl,
         ];
-        Self { named, user: None, session, has_given_password: false, subject, scopes: Some(scopes.into()) }
+        let scopes = Some(scopes.into());
+        Self { named, user: None, session, has_given_password: false, through: None, subject, scopes }
     }
 
     /// The machine itself, or whoever has its console.
@@ -84,7 +87,27 @@ impl Actor {
     fn of(named: audit::Actor, roles: BTreeSet<Role>) -> Self {
         let person = Person { id: UserId::new(&*named.name), groups: BTreeSet::new(), roles, is_disabled: false };
         let subject = Rules::default().subject(person);
-        Self { named, user: None, session: None, has_given_password: false, subject, scopes: None }
+        Self { named, user: None, session: None, has_given_password: false, through: None, subject, scopes: None }
+    }
+
+    /// A person who asks through another node of the fleet: at most these scopes, if there are any.
+    pub(super) fn from_afar(
+        user: &User,
+        rules: &Rules,
+        (node, called): (Id, &str),
+        scopes: Option<BTreeSet<Permission>>,
+    ) -> Self {
+        let mut actor = Self { scopes, through: Some(node), ..Self::person(user, rules, None) };
+        actor.named.name = format!("{} (through {called})", user.name);
+        actor
+    }
+
+    /// How they are named to another node: their id, and to what their token limits them. Nothing for whoever is no
+    /// person: another node could not look their rights up.
+    pub fn abroad(&self) -> Option<(Id, Option<String>)> {
+        let names =
+            |scopes: &BTreeSet<Permission>| scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(",");
+        Some((self.user?, self.scopes.as_ref().map(names)))
     }
 
     /// What rules say of them.

@@ -112,7 +112,8 @@ impl Access {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as the roster has them: hexadecimal, lower case.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

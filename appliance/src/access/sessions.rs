@@ -67,6 +67,17 @@ impl Access {
         Ok(actor)
     }
 
+    /// A person whom another node of the fleet speaks for. Their rights are looked up here. `scopes` is what limits their
+    /// token there; one that this node does not know limits it to nothing.
+    ///
+    /// # Errors
+    /// There is no such person here, or they are disabled.
+    pub fn speaks_for(&self, node: (Id, &str), user: Id, scopes: Option<&str>) -> Result<Actor, Refused> {
+        let user = self.store.user(user)?.filter(|user| !user.is_disabled).ok_or(Refused::Unknown)?;
+        let scopes = scopes.map(|names| names.split(',').filter_map(|name| name.parse().ok()).collect());
+        Ok(Actor::from_afar(&user, &self.rules()?, node, scopes))
+    }
+
     /// Whether someone who was let in still would be: neither logged out nor disabled nor over since.
     pub fn is_still(&self, actor: &Actor, now: Moment) -> bool {
         let by_session = |hash: &str| {
@@ -81,7 +92,9 @@ impl Access {
             let tokens = self.store.tokens_of(user).unwrap_or_default();
             is_enabled && tokens.iter().any(|token| token.id.to_string() == actor.named.id)
         };
+        let by_person = |user: Id| matches!(self.store.user(user), Ok(Some(user)) if !user.is_disabled);
         match (&actor.session, actor.user) {
+            (None, Some(user)) if actor.through.is_some() => by_person(user),
             (Some(hash), _) => by_session(hash),
             (None, Some(user)) => by_token(user),
             (None, None) => true,

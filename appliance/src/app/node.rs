@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum_server::Handle;
+use tokio::runtime::Runtime;
 
 use crate::access::claim::ClaimState;
 use crate::access::fleet::Us;
 use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
+use crate::fleet::{self, Fleet};
 use crate::service::child::{Child, Keeper, Plan};
 use crate::service::listen::KeptFiles;
 use crate::service::render::worker::Renderer;
@@ -102,6 +104,14 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
     service::spawn_all(&mut supervisor, &parts);
     let of = (data.clone(), live.clone(), failures);
     supervisor.spawn(move || Box::new(Renderer::new(of.0.clone(), of.1.clone(), of.2.clone())));
+    let runtime = runtime()?;
+    let fleet = Fleet::start(fleet::Parts {
+        data: data.path().to_owned(),
+        access: access.clone(),
+        live: live.clone(),
+        identity: identity.clone(),
+        runtime: runtime.handle().clone(),
+    });
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),
@@ -109,13 +119,15 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         workers: supervisor.handle(),
         name: named.name.clone(),
         identity: identity.clone(),
+        fleet: fleet.clone(),
         alarms: alarms.clone(),
         has_open_metrics: options.has_open_metrics,
         started_us,
         files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
-    let served = serve_until(options, &identity, app, stop, |at, plain_url| {
+    let served = serve_until(options, runtime, &identity, app, stop, |at, plain_url| {
         present(&access, &named.name, &identity, at);
+        fleet.look_anew();
         let claim_code = match access.claim_state(moment(clock::now())) {
             Ok(ClaimState::Open { code, .. }) => Some(code),
             Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
@@ -124,6 +136,7 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         ready(&told, &access);
         notify::ready();
     });
+    fleet.stop();
     supervisor.stop();
     if options.ends_capture {
         child.stop().context("capture cannot be stopped")?;
@@ -147,20 +160,20 @@ fn present(access: &Access, name: &str, identity: &Identity, at: SocketAddr) {
     }
 }
 
+fn runtime() -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(WEB_THREADS).max_blocking_threads(WAITING_THREADS_MAX).thread_name("web").enable_all();
+    builder.build().context("the web cannot be started")
+}
+
 fn serve_until(
     options: &Options,
+    runtime: Runtime,
     identity: &Arc<Identity>,
     app: App,
     stop: &Receiver<()>,
     ready: impl FnOnce(SocketAddr, Option<String>),
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WEB_THREADS)
-        .max_blocking_threads(WAITING_THREADS_MAX)
-        .thread_name("web")
-        .enable_all()
-        .build()
-        .context("the web cannot be started")?;
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
@@ -188,6 +201,13 @@ fn serve_until(
             ),
         },
     };
+    let socket = options.data_dir.join(serve::CONSOLE_SOCKET);
+    let console = router::router(app.clone(), false);
+    runtime.spawn(async move {
+        if let Err(error) = serve::console(&socket, console).await {
+            tracing::warn!(%error, "the node's own socket cannot be had: `rakkr fleet` and `rakkr invite` do not reach it");
+        }
+    });
     ready(at, plain_at);
     // A sender that is gone means the same.
     let _ = stop.recv();

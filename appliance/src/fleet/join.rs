@@ -132,7 +132,8 @@ impl Fleet {
             return Err(JoinError::NotThem);
         }
         let mut addresses = vec![address];
-        addresses.extend(token.addresses.iter().filter(|other| !addresses.contains(other)).cloned().collect::<Vec<_>>());
+        addresses
+            .extend(token.addresses.iter().filter(|other| !addresses.contains(other)).cloned().collect::<Vec<_>>());
         let kept = Bootstrap { admission: admission.clone(), addresses, spki: crate::access::fleet::hex(&token.spki) };
         files::replace(&self.0.data.join(BOOTSTRAP), &serde_json::to_vec_pretty(&kept).map_err(std::io::Error::from)?)?;
         self.look_anew();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
-use replicate::core::election::{self, Role, Told as Elections, Token};
+use replicate::core::election::{self, Role, Token, Told as Elections};
 use replicate::core::id::Stream;
 use replicate::core::message::FleetId;
 use replicate::core::session::{self, Told};
@@ -113,7 +113,8 @@ impl Fleet {
         let believed: Vec<&Member> = known.members.iter().filter(|member| !member.is_retired).collect();
         let is_in = believed.iter().any(|member| member.id == us);
         if is_in {
-            let first = believed.iter().min_by_key(|member| (member.joined.as_ref().map(|joined| joined.at), member.id));
+            let first =
+                believed.iter().min_by_key(|member| (member.joined.as_ref().map(|joined| joined.at), member.id));
             let first = first.map(|member| member.id);
             hub.roster(believed.iter().map(|member| candidate(member, first)).collect());
         } else if known.members.iter().any(|member| member.id == us) {

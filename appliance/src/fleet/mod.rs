@@ -29,6 +29,7 @@ use crate::access::identity::Identity;
 use crate::service::live::Live;
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
+pub use links::PEER_PATH;
 use tls::PeerKey;
 
 /// Things that happened to the fleet that are kept for people, newest last.

@@ -218,9 +218,9 @@ fn node(
     let peer = standing.and_then(|standing| standing.peers.get(&node_id(member.id)));
     let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
     let last_seen = if is_here || peer.is_some() { Some(now) } else { how.seen };
-    let is_lapsed = last_seen.or(member.joined.as_ref().map(|joined| joined.at)).is_some_and(|seen| {
-        now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS)
-    });
+    let is_lapsed = last_seen
+        .or(member.joined.as_ref().map(|joined| joined.at))
+        .is_some_and(|seen| now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS));
     let state = match peer {
         _ if member.is_retired => "retired",
         _ if is_here => "current",

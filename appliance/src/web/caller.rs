@@ -10,8 +10,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::peer::Peer;
 use super::{App, Problem, blocking};
 use crate::access::{Actor, Ctx, Refused, Shown};
+use crate::fleet::call::{AS, SCOPES};
 use crate::store::Moment;
 use crate::sys::{clock, rng};
 
@@ -73,6 +75,13 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let Circumstances(ctx) = Circumstances::from_request_parts(parts, app).await?;
+        if parts.extensions.get::<AtConsole>().is_some() {
+            return Ok(Self { actor: Actor::service("console"), ctx });
+        }
+        if parts.headers.contains_key(AS) {
+            let actor = from_afar(parts, app).await?;
+            return Ok(Self { actor, ctx });
+        }
         let shown = Own::of(&parts.headers).ok_or_else(Problem::unauthenticated)?;
         let (access, of) = (app.access.clone(), ctx.clone());
         let actor = blocking(move || {
@@ -85,6 +94,21 @@ impl FromRequestParts<App> for Caller {
         .await?;
         Ok(Self { actor: actor?, ctx })
     }
+}
+
+/// The connection came over the node's own socket in its data folder, which only root and the node's user may open.
+#[derive(Debug, Clone, Copy)]
+pub struct AtConsole;
+
+/// A person for whom another node of the fleet speaks; that it is one the connection has proven.
+async fn from_afar(parts: &mut Parts, app: &App) -> Result<Actor, Problem> {
+    let Peer(member) = Peer::from_request_parts(parts, app).await?;
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let user = header(AS).and_then(|id| id.parse().ok()).ok_or_else(Problem::unauthenticated)?;
+    let scopes = header(SCOPES).map(str::to_owned);
+    let access = app.access.clone();
+    let spoken = blocking(move || access.speaks_for((member.id, &member.profile.name), user, scopes.as_deref()));
+    Ok(spoken.await??)
 }
 
 /// Someone, or nobody yet.

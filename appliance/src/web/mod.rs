@@ -13,6 +13,7 @@ mod meters;
 mod metrics;
 mod origin;
 pub mod pages;
+mod peer;
 pub mod problem;
 mod render;
 pub mod router;
@@ -29,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::access::Access;
 use crate::access::identity::Identity;
 use crate::capture::take::DataDir;
+use crate::fleet::Fleet;
 use crate::service::listen::KeptFiles;
 use crate::service::live::Live;
 use crate::service::supervisor::Statuses;
@@ -65,6 +67,8 @@ pub struct Parts {
     pub name: String,
     /// Its key and certificate.
     pub identity: Arc<Identity>,
+    /// Its part in the fleet.
+    pub fleet: Fleet,
     /// What opening the records found.
     pub alarms: Vec<String>,
     /// Whether metrics are given to loopback without a token.
@@ -97,6 +101,8 @@ pub struct Wiring {
     #[allow(missing_docs)]
     pub identity: Arc<Identity>,
     #[allow(missing_docs)]
+    pub fleet: Fleet,
+    #[allow(missing_docs)]
     pub alarms: Vec<String>,
     #[allow(missing_docs)]
     pub has_open_metrics: bool,
@@ -115,7 +121,7 @@ impl App {
             listeners: semaphore(LISTENERS_MAX),
             streams: semaphore(STREAMS_MAX),
         };
-        let Wiring { data, access, live, workers, name, identity, alarms, has_open_metrics, started_us, files } =
+        let Wiring { data, access, live, workers, name, identity, fleet, alarms, has_open_metrics, started_us, files } =
             wiring;
         let store = access.store().clone();
         Self(Arc::new(Parts {
@@ -126,6 +132,7 @@ impl App {
             workers,
             name,
             identity,
+            fleet,
             alarms,
             has_open_metrics,
             started_us,

@@ -3,7 +3,7 @@
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -11,9 +11,11 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{audit, auth, backup, claim, docs, health, incidents, node, people, recordings, settings};
+use super::api::{audit, auth, backup, claim, docs, fleet, health, incidents, node, people, recordings, settings};
 use super::caller::IsTls;
-use super::{App, Problem, assets, live, media, meters, metrics, origin, pages};
+use super::{App, Problem, assets, live, media, meters, metrics, origin, pages, peer};
+use crate::fleet::PEER_PATH;
+use crate::fleet::join::ENROL;
 
 /// The largest body of a call.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -58,6 +60,13 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(people::delete_session))
         .routes(routes!(settings::get_watch, settings::put_watch))
         .routes(routes!(settings::put_pin))
+        .routes(routes!(fleet::get_fleet))
+        .routes(routes!(fleet::get_state_hash))
+        .routes(routes!(fleet::post_invitation))
+        .routes(routes!(fleet::post_join))
+        .routes(routes!(fleet::post_coordinate))
+        .routes(routes!(fleet::get_nodes))
+        .routes(routes!(fleet::get_node, fleet::delete_node))
         .routes(routes!(backup::post_backup))
         .routes(routes!(live::get_live))
         .routes(routes!(meters::get_meters))
@@ -109,7 +118,15 @@ fn pages() -> Router<App> {
         .route("/api", get(pages::api::show))
 }
 
-/// Everything, as one of the two listeners serves it.
+/// What other nodes use, and calls to them.
+fn peers() -> Router<App> {
+    Router::new()
+        .route(PEER_PATH, get(peer::link))
+        .route(ENROL, post(peer::enrol))
+        .route("/api/v1/nodes/{id}/calls/{*rest}", any(fleet::call))
+}
+
+/// Everything, as one of the listeners serves it.
 pub fn router(app: App, is_tls: bool) -> Router {
     // Sound and pictures are small already; events must not wait in a buffer.
     let worth = DefaultPredicate::new()
@@ -121,6 +138,7 @@ pub fn router(app: App, is_tls: bool) -> Router {
     api.fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .merge(pages())
+        .merge(peers())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(compression)
         .layer(middleware::from_fn_with_state(app.clone(), origin::guard))

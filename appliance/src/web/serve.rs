@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +14,13 @@ use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Layer;
 
+use super::caller::AtConsole;
 use crate::access::identity::Identity;
 use crate::fleet::tls::{self, PEER, PeerKey};
 
@@ -56,6 +59,23 @@ pub async fn http(at: SocketAddr, router: Router, handle: Handle<SocketAddr>) ->
     let acceptor = Bounded::new(axum_server::accept::DefaultAcceptor::new());
     let server = axum_server::bind(at).acceptor(acceptor).handle(handle);
     limited(server).serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+/// The node's own socket in its data folder, for commands on this machine.
+pub const CONSOLE_SOCKET: &str = "node.sock";
+
+/// Serves whoever may open a file of the node's own: root and the node's user. They are the machine's console.
+///
+/// # Errors
+/// The socket cannot be made.
+pub async fn console(at: &Path, router: Router) -> io::Result<()> {
+    match std::fs::remove_file(at) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(at)?;
+    std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o600))?;
+    axum::serve(listener, router.layer(Extension(AtConsole))).await
 }
 
 fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {

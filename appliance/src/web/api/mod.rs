@@ -6,6 +6,7 @@ pub mod auth;
 pub mod backup;
 pub mod claim;
 pub mod docs;
+pub mod fleet;
 pub mod health;
 pub mod incidents;
 pub mod node;

@@ -1,0 +1,1 @@
+//! Two nodes of this layer, without pages.
