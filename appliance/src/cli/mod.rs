@@ -5,9 +5,11 @@
 
 mod backup;
 mod capture;
+mod console;
 mod demo;
 mod doctor;
 mod export;
+mod fleet;
 mod meters;
 mod node;
 mod recover;
@@ -57,6 +59,16 @@ enum Command {
     Status(LookArguments),
     /// Watch the levels
     Meters(meters::Arguments),
+    /// Make an invitation into this node's fleet
+    Invite(fleet::Invite),
+    /// Bring a node that nobody has claimed into a fleet
+    Join(fleet::Join),
+    /// Take this node out of its fleet, for good
+    Leave(fleet::Leave),
+    /// How the fleet stands: who coordinates, which nodes are reached
+    Fleet(LookArguments),
+    /// The other nodes of the fleet, as this one reaches them
+    Peers(LookArguments),
     /// Show it working, with voices and no sound card
     Demo(demo::Arguments),
 }
@@ -105,6 +117,11 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Meters(arguments) => meters::run(&arguments),
+        Command::Invite(arguments) => fleet::invite(&arguments),
+        Command::Join(arguments) => fleet::join(&arguments),
+        Command::Leave(arguments) => fleet::leave(&arguments),
+        Command::Fleet(arguments) => fleet::fleet(&arguments),
+        Command::Peers(arguments) => fleet::peers(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match result {

@@ -1,0 +1,141 @@
+//! `rakkr invite`, `join`, `leave`, `fleet`, `peers`: the fleet from the machine's console, by the node that runs there.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use axum::http::Method;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::console::ask;
+use super::{DataArgument, LookArguments, plain, print, print_json};
+
+/// Makes an invitation, shown once: whoever has it may bring a node into this fleet.
+#[derive(Args)]
+pub struct Invite {
+    #[command(flatten)]
+    data: DataArgument,
+    /// How long it holds, seconds
+    #[arg(long, default_value_t = 3_600)]
+    expires: u32,
+    /// How many nodes may come by it
+    #[arg(long, default_value_t = 1)]
+    uses: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Brings the node, which nobody may have claimed, into a fleet.
+#[derive(Args)]
+pub struct Join {
+    #[command(flatten)]
+    data: DataArgument,
+    /// The invitation
+    token: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes the node out of its fleet, for good: its key is believed no more. It goes on recording and keeps what it has.
+#[derive(Args)]
+pub struct Leave {
+    #[command(flatten)]
+    data: DataArgument,
+    /// Say that it is meant
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Prints an invitation.
+pub fn invite(arguments: &Invite) -> anyhow::Result<ExitCode> {
+    let wanted = json!({"expires_seconds": arguments.expires, "uses": arguments.uses});
+    let made = ask(&arguments.data.data_dir, Method::POST, "/api/v1/fleet/invitations", Some(&wanted))?;
+    if arguments.json {
+        print_json(&made)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&text(&made["token"]))?;
+    print(&format!("both ends show: {}", text(&made["phrase"])))?;
+    print(&format!("holds until {}", text(&made["expires_at"])))?;
+    print("on the new node: rakkr join --data-dir DIR TOKEN")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the node in and says where it is now.
+pub fn join(arguments: &Join) -> anyhow::Result<ExitCode> {
+    let wanted = json!({"token": arguments.token});
+    let joined = ask(&arguments.data.data_dir, Method::POST, "/api/v1/fleet/join", Some(&wanted))?;
+    if arguments.json {
+        print_json(&joined)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!("this node is in the fleet \"{}\"", text(&joined["fleet_name"])))?;
+    print(&format!("both ends show: {}", text(&joined["phrase"])))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Retires the node itself.
+pub fn leave(arguments: &Leave) -> anyhow::Result<ExitCode> {
+    if !arguments.yes {
+        bail!("this cannot be taken back: the node must be set up anew to come into a fleet again. Say --yes if it is meant");
+    }
+    let data = &arguments.data.data_dir;
+    let fleet = ask(data, Method::GET, "/api/v1/fleet", None)?;
+    ask(data, Method::DELETE, &format!("/api/v1/nodes/{}", text(&fleet["node_id"])), None)?;
+    print("this node has left its fleet; it goes on recording and keeps what it has")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The document of the API, or the same as a table.
+pub fn fleet(arguments: &LookArguments) -> anyhow::Result<ExitCode> {
+    let fleet = ask(&arguments.data.data_dir, Method::GET, "/api/v1/fleet", None)?;
+    if arguments.json {
+        print_json(&fleet)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!("{} ({})", text(&fleet["name"]), text(&fleet["fleet_id"])))?;
+    print(&match &fleet["coordinator"] {
+        Value::Null => "nobody coordinates at this moment".to_owned(),
+        one => format!(
+            "{} coordinates since {}, term {} ({})",
+            text(&one["name"]),
+            text(&one["since"]),
+            one["epoch"],
+            text(&one["mode"])
+        ),
+    })?;
+    nodes(&fleet)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The other nodes only.
+pub fn peers(arguments: &LookArguments) -> anyhow::Result<ExitCode> {
+    let mut fleet = ask(&arguments.data.data_dir, Method::GET, "/api/v1/fleet", None)?;
+    if let Some(all) = fleet["nodes"].as_array_mut() {
+        all.retain(|node| node["is_here"] != true);
+    }
+    if arguments.json {
+        print_json(&fleet["nodes"])?;
+    } else {
+        nodes(&fleet)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn nodes(fleet: &Value) -> anyhow::Result<()> {
+    for node in fleet["nodes"].as_array().into_iter().flatten() {
+        let behind = node["lag_entries"].as_u64().unwrap_or(0);
+        let behind = if behind > 0 { format!("  {behind} entries behind") } else { String::new() };
+        let why = node["why"].as_str().map(|why| format!("  {why}")).unwrap_or_default();
+        let here = if node["is_here"] == true { "  (this node)" } else { "" };
+        let line = format!("{:<8}  {}  {}{behind}{here}{why}", text(&node["state"]), text(&node["id"]), text(&node["name"]));
+        print(&plain(&line))?;
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    plain(value.as_str().unwrap_or_default())
+}
