@@ -137,6 +137,11 @@ fn is_player(wanted: &FileRequest) -> bool {
 }
 
 fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<(std::path::PathBuf, String), Problem> {
+    if is_player(wanted)
+        && let Some(kept) = app.files.stand_in(recording.id)
+    {
+        return Ok((kept.path, kept.key));
+    }
     let copy = app.data.render(recording.id).join(render::COPY);
     if is_player(wanted) && copy.is_file() {
         let about = std::fs::metadata(&copy).map_err(|error| Problem::internal(&error.to_string()))?;
@@ -148,6 +153,10 @@ fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<(
         return Err(Problem::new(StatusCode::GONE, "audio_gone", "The audio is gone", detail));
     }
     let kept = app.files.exported_file(&take, wanted)?;
+    // A running take is another file each time.
+    if is_player(wanted) && !is_running(app, recording.id) {
+        app.files.remember_stand_in(recording.id, &kept);
+    }
     Ok((kept.path, kept.key))
 }
 
@@ -295,7 +304,7 @@ pub struct ListenQuery {
     pub format: Option<String>,
 }
 
-/// The room, live.
+/// The room, live. Channels that a paused recording has are silent: what is off the record is not heard.
 #[utoipa::path(get, path = "/api/v1/listen", tag = "live", params(ListenQuery),
     responses((status = 200, description = "Opus in Ogg or MP4, endless", content_type = "audio/ogg"), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn get_listen(
