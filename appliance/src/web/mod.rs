@@ -19,7 +19,7 @@ pub mod router;
 pub mod serve;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
@@ -59,7 +59,7 @@ pub struct Parts {
     /// The services.
     pub workers: Statuses,
     /// The node's name.
-    pub name: String,
+    name: RwLock<String>,
     /// Its key and certificate.
     pub identity: Arc<Identity>,
     /// What opening the records found.
@@ -121,7 +121,7 @@ impl App {
             access,
             live,
             workers,
-            name,
+            name: RwLock::new(name),
             identity,
             alarms,
             has_open_metrics,
@@ -129,6 +129,18 @@ impl App {
             files,
             limits,
         }))
+    }
+}
+
+impl Parts {
+    /// The node's name.
+    pub fn name(&self) -> String {
+        self.name.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls the node by another name from now on.
+    fn set_name(&self, name: &str) {
+        name.clone_into(&mut self.name.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

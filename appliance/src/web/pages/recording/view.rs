@@ -69,6 +69,8 @@ pub struct Head {
     pub size_text: String,
     /// Nothing is kept at present.
     pub is_paused: bool,
+    /// Why its end cannot be moved: it has none.
+    pub extend_denied: Option<String>,
 }
 
 /// Both versions of what two people changed.
@@ -239,6 +241,7 @@ impl Head {
             row: Row::of(&detail.recording, clock, all, cannot.as_ref()),
             size_text: words::bytes(detail.recording.bytes),
             is_paused: detail.recording.state == crate::domain::TakeState::Paused,
+            extend_denied: detail.planned_seconds.is_none().then(|| pages::now::NO_END.to_owned()),
         }
     }
 }
