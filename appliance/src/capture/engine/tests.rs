@@ -217,7 +217,8 @@ fn a_pause_is_off_the_record_on_its_channels_until_it_ends() {
     let first = desk.say(order);
     let whole = desk.start();
     let private = |desk: &Desk| {
-        (0..3).filter(|&index| desk.engine.off_record(desk.source).contains(index)).collect::<Vec<usize>>()
+        let next = desk.engine.stream.as_ref().unwrap().next;
+        (0..3).filter(|&index| desk.engine.off_record(next).contains(index)).collect::<Vec<usize>>()
     };
     desk.play(100);
     assert_eq!(private(&desk), [0usize; 0]);
