@@ -8,6 +8,9 @@ demo_packages="$build_packages jackd2 asterisk-core-sounds-en-wav"
 test_packages="$demo_packages jack-tools jack-capture rotter ffmpeg sox libsox-fmt-all flac opus-tools mediainfo
     sndfile-programs alsa-utils faketime e2fsprogs util-linux sysstat systemd"
 
+# What looks at the pages of a real node: a browser, and what drives it.
+browser_packages="chromium nodejs npm"
+
 nextest_version=0.9.151
 deny_version=0.20.2
 
@@ -53,6 +56,14 @@ need_packages() {
         -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 $missing >&2
 }
 
+# try_packages NAME...: the same, for what only one step needs. False, with the reason, if there is no way to get them.
+try_packages() {
+    (need_packages "$@") || {
+        say "These packages could not be installed: $*"
+        return 1
+    }
+}
+
 need_rust() {
     command -v cargo >/dev/null || die "There is no cargo: install Rust from https://rustup.rs, then call this again."
     for component in "$@"; do
@@ -71,6 +82,12 @@ build_assets() {
     say "Building the pages' scripts"
     (cd "$assets" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build) >&2 ||
         say "The scripts could not be built (is the npm registry reachable?): the pages go without script."
+}
+
+# What looks at pages, beside what builds them: playwright-core and axe-core. False if the registry is not reachable.
+need_assets_tools() {
+    [ ! -d "$root/web-assets/node_modules/playwright-core" ] || return 0
+    (cd "$root/web-assets" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
 }
 
 # need_cargo_tool NAME VERSION [OPTIONS OF cargo install]: any version that is there will do, otherwise this one is

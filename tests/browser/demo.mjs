@@ -6,7 +6,7 @@ const START_MS = 60_000;
 const END_MS = 20_000;
 
 /** A port nobody listens on. Another program may still take it before the demo does; then the demo says so and ends. */
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
@@ -17,7 +17,7 @@ function freePort() {
   });
 }
 
-/** Starts it and reads what it prints; {url, email, password, end}. */
+/** Starts it and reads what it prints; {url, email, password, server, end}. `server` is the name of its sound server. */
 export async function startDemo(binary) {
   const [http, https] = [await freePort(), await freePort()];
   const words = ["demo", "--channels", "4", "--http", `127.0.0.1:${http}`, "--listen", `127.0.0.1:${https}`];
@@ -41,7 +41,7 @@ export async function startDemo(binary) {
       const [, url] = /open\s+(http:\S+)/.exec(said) ?? [];
       const [, email] = /log in\s+(\S+@\S+)/.exec(said) ?? [];
       const [, password] = /password\s+(.+)\n/.exec(said) ?? [];
-      if (url && email && password && /^5\. recording/m.test(said)) resolve({ url, email, password: password.trim(), end });
+      if (url && email && password && /^5\. recording/m.test(said)) resolve({ url, email, password: password.trim(), server: `rakkr-demo-${child.pid}`, end });
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);

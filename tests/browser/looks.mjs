@@ -6,8 +6,22 @@ const PAGES = ["/", "/recordings", "recording", "/health", "/node", "/audit", "/
 const SCHEMES = ["light", "dark"];
 const WIDTHS = [390, 1440];
 const NARROW = 320;
+/** The budget of every page. */
+const SHIFT_MAX = 0.02;
 
 const name = (path) => (path === "/" ? "now" : path.replace(/^\//, ""));
+
+/** How far what is there moves when more comes: the sum of layout shifts, as browsers measure it. */
+async function shift(eyes) {
+  return eyes.evaluate(() => new Promise((resolve) => {
+    let sum = 0;
+    const add = (entries) => entries.forEach((entry) => { if (!entry.hadRecentInput) sum += entry.value; });
+    const observer = new PerformanceObserver((list) => add(list.getEntries()));
+    observer.observe({ type: "layout-shift", buffered: true });
+    // Two frames: what was buffered has been told by then.
+    requestAnimationFrame(() => requestAnimationFrame(() => { add(observer.takeRecords()); resolve(sum); }));
+  }));
+}
 
 /** What a page is waiting for before it is whole: its script, its levels, its time line. */
 async function isWhole(page) {
@@ -38,11 +52,17 @@ async function violations(eyes) {
   return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} at ${node.target.join(" ")}: ${node.any[0]?.message ?? node.failureSummary}`));
 }
 
-const readable = (colorScheme, width) => async (at) => {
+/** Both schemes of one visit: what differs between them is colour. */
+const readable = (width) => async (at) => {
   const found = [];
-  await eachPage(at, { colorScheme, viewport: { width, height: width < 600 ? 844 : 900 } }, async (eyes, path) => {
-    for (const line of await violations(eyes)) found.push(`${path}: ${line}`);
-    if (at.shots) await eyes.screenshot({ path: join(at.shots, `${name(path)}-${width}-${colorScheme}.png`), fullPage: true });
+  await eachPage(at, { viewport: { width, height: width < 600 ? 844 : 900 } }, async (eyes, path) => {
+    const moved = await shift(eyes);
+    if (moved > SHIFT_MAX) found.push(`${path} moves by ${moved.toFixed(3)} while it is loaded`);
+    for (const colorScheme of SCHEMES) {
+      await eyes.emulateMedia({ colorScheme });
+      for (const line of await violations(eyes)) found.push(`${path}, ${colorScheme}: ${line}`);
+      if (at.shots) await eyes.screenshot({ path: join(at.shots, `${name(path)}-${width}-${colorScheme}.png`), fullPage: true });
+    }
   });
   assert(found.length === 0, found.join("\n    "));
 };
@@ -62,7 +82,7 @@ async function fits(at) {
 }
 
 export const looks = [
-  ...SCHEMES.flatMap((scheme) => WIDTHS.map((width) => [`axe finds nothing on any page, ${scheme}, ${width} px wide`, readable(scheme, width)])),
+  ...WIDTHS.map((width) => [`axe finds nothing on any page, light or dark, and none moves, ${width} px wide`, readable(width)]),
   [`no page scrolls sideways at ${NARROW} px`, fits],
   ["the browser had nothing to complain about on any page", async ({ complaints }) => {
     assert(complaints.size === 0, [...complaints].join("\n    "));

@@ -1,8 +1,10 @@
 // Starts the demo and the browser, tries each claim in turn, and puts both away whatever happens.
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { claim } from "./claim.mjs";
 import { startDemo } from "./demo.mjs";
 import { looks } from "./looks.mjs";
+import { manage } from "./manage.mjs";
 import { session, stopAll } from "./session.mjs";
 import { launch, logIn, visit } from "./visitor.mjs";
 
@@ -25,7 +27,7 @@ async function main() {
     const complaints = new Set();
     const page = await visit(browser, demo, complaints);
     await logIn(page, demo);
-    return await tryAll({ browser, demo, complaints, page, shots: values.shots }, values.only);
+    return await tryAll({ binary, browser, demo, complaints, page, shots: values.shots }, values.only);
   } finally {
     await browser?.close();
     await demo.end();
@@ -34,7 +36,7 @@ async function main() {
 
 /** One line for each claim; how many did not hold. */
 async function tryAll(at, only) {
-  const claims = [...session, ...looks].filter(([claim]) => claim.includes(only));
+  const claims = [...session, ...manage, ...claim, ...looks].filter(([claim]) => claim.includes(only));
   let failed = 0;
   for (const [claim, attempt] of claims) {
     if (!at.browser.isConnected()) return failed + 1;

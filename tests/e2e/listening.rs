@@ -38,6 +38,30 @@ fn a_listener_hears_every_sample_while_a_take_is_recorded() {
 }
 
 #[test]
+fn a_listener_hears_nothing_of_what_is_off_the_record() {
+    let room = Room::new(Plan { channels: 2, ..Plan::default() });
+    let id = room.record(&["--channels", "2"], ms(300));
+    let mut heard = listener(&room, "1,2");
+    let mut audio = Vec::new();
+    let mut loud = |blocks: usize| {
+        let mut sums = [0.0_f32; 2];
+        for _ in 0..blocks {
+            heard.next(&mut audio).unwrap().unwrap();
+            audio.iter().enumerate().for_each(|(place, sample)| sums[place % 2] += sample.abs());
+        }
+        sums.map(|sum| sum > 0.0)
+    };
+    assert_eq!(loud(5), [true, true]);
+    room.appliance.run(&["take", "pause", &id]).ok();
+    // What was on its way when the pause was ordered.
+    loud(45);
+    assert_eq!(loud(10), [true, false]);
+    room.appliance.run(&["take", "resume", &id]).ok();
+    loud(45);
+    assert_eq!(loud(10), [true, true]);
+}
+
+#[test]
 fn eight_listeners_of_which_none_reads_cost_no_frame_and_the_ninth_is_told() {
     let room = Room::new(Plan { channels: 8, ..Plan::default() });
     let eight: Vec<Listener> = (0..8).map(|_| listener(&room, "all")).collect();

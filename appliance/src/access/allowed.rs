@@ -109,6 +109,11 @@ impl<A: Act> Allowed<A> {
         self.now
     }
 
+    /// The records, to read what a change is made of.
+    pub fn records(&self) -> &Store {
+        &self.store
+    }
+
     /// No changes yet, in the actor's name.
     pub fn edits(&self) -> Edits {
         Edits::by(&self.by)

@@ -28,7 +28,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 pub struct Node {
     /// Its id, for good.
     pub id: Id,
-    /// The machine's name when it was made.
+    /// What people call it; the machine's name when it was made.
     pub name: String,
     /// When it was made, as the clock said.
     pub created_at: Timestamp,
@@ -81,6 +81,16 @@ pub fn node(folder: &Path, name: &str, ctx: &Ctx) -> io::Result<(Node, Option<St
     let node = Node { id: ctx.new_id(), name: name.to_owned(), created_at: ctx.now.wall };
     files::replace(&path, &serde_json::to_vec_pretty(&node)?)?;
     Ok((node, alarm))
+}
+
+/// Writes another name into `node.json`; the id stays.
+///
+/// # Errors
+/// The file is not there, is damaged, or cannot be written.
+pub fn rename(folder: &Path, name: &str) -> io::Result<()> {
+    let path = folder.join("node.json");
+    let node: Node = serde_json::from_slice(&std::fs::read(&path)?)?;
+    files::replace(&path, &serde_json::to_vec_pretty(&Node { name: name.to_owned(), ..node })?)
 }
 
 /// Loads the TLS key and certificate from `tls/`, or makes them for a host name and addresses. With a sentence if they

@@ -27,7 +27,8 @@ pub fn ask(data: &Path, method: Method, path: &str, body: Option<&Value>) -> any
 async fn exchange(data: &Path, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     let socket = data.join(CONSOLE_SOCKET);
     let stream = UnixStream::connect(&socket).await;
-    let stream = stream.with_context(|| format!("no node answers at {}: start `rakkr node` first", socket.display()))?;
+    let stream =
+        stream.with_context(|| format!("no node answers at {}: start `rakkr node` first", socket.display()))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let going = tokio::spawn(connection);
     let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));

@@ -79,7 +79,9 @@ pub fn join(arguments: &Join) -> anyhow::Result<ExitCode> {
 /// Retires the node itself.
 pub fn leave(arguments: &Leave) -> anyhow::Result<ExitCode> {
     if !arguments.yes {
-        bail!("this cannot be taken back: the node must be set up anew to come into a fleet again. Say --yes if it is meant");
+        bail!(
+            "this cannot be taken back: the node must be set up anew to come into a fleet again. Say --yes if it is meant"
+        );
     }
     let data = &arguments.data.data_dir;
     let fleet = ask(data, Method::GET, "/api/v1/fleet", None)?;
@@ -130,7 +132,8 @@ fn nodes(fleet: &Value) -> anyhow::Result<()> {
         let behind = if behind > 0 { format!("  {behind} entries behind") } else { String::new() };
         let why = node["why"].as_str().map(|why| format!("  {why}")).unwrap_or_default();
         let here = if node["is_here"] == true { "  (this node)" } else { "" };
-        let line = format!("{:<8}  {}  {}{behind}{here}{why}", text(&node["state"]), text(&node["id"]), text(&node["name"]));
+        let line =
+            format!("{:<8}  {}  {}{behind}{here}{why}", text(&node["state"]), text(&node["id"]), text(&node["name"]));
         print(&plain(&line))?;
     }
     Ok(())

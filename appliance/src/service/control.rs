@@ -21,7 +21,7 @@ use crate::store::Id;
 use crate::store::recordings::Plan;
 use crate::sys::rng;
 
-use super::{bytes_of, facts_of_order, facts_of_take, made_at};
+use super::{bytes_of, facts_of_order, facts_of_take, made_at, name_channels};
 
 /// A recording to begin now.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +101,11 @@ pub fn stop(data: &DataDir, allowed: Allowed<StopRecording>, id: TakeId) -> Resu
         Ok(info) => {
             let mut edits = allowed.edits();
             if info.state != TakeState::Scheduled {
-                edits.put_facts(id, &facts_of_take(&info, bytes_of(&data.take(id), &info)));
+                let mut facts = facts_of_take(&info, bytes_of(&data.take(id), &info));
+                let known = allowed.records().recording(id).ok().flatten().map(|known| known.facts);
+                let labels = allowed.records().channels().unwrap_or_default();
+                name_channels(&mut facts, known.as_ref(), &labels);
+                edits.put_facts(id, &facts);
             }
             allowed.settle(edits);
             Ok(info)

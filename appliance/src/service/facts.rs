@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::capture::take::TakeFolder;
 use crate::domain::{Channels, Order, TakeId, TakeInfo, TakeState};
 use crate::store::recordings::Facts;
+use crate::store::rooms::ChannelLabel;
 
 /// The most labels of marks that are kept with a record; the take has all.
 const MARKS_MAX: usize = 200;
@@ -21,11 +22,26 @@ pub fn facts_of_take(info: &TakeInfo, bytes: u64) -> Facts {
         sample_rate: info.sample_rate,
         duration_seconds: info.duration_seconds,
         channels: info.channels.iter().map(|channel| (channel.number, channel.label.clone())).collect(),
+        ports: info.channels.iter().map(|channel| channel.port.clone()).collect(),
         gaps: (u32::try_from(info.gaps.len()).unwrap_or(u32::MAX), missing as f64 / f64::from(info.sample_rate.max(1))),
         marks: info.marks.iter().take(MARKS_MAX).map(|mark| mark.label.clone()).collect(),
         peak_dbfs: peak.reduce(f32::max),
         bytes,
         is_gone: false,
+    }
+}
+
+/// Gives channels the names people gave them: those the record has already, else those said of the node's channels now.
+/// A name that is changed later is that of later recordings.
+pub fn name_channels(facts: &mut Facts, known: Option<&Facts>, said: &[ChannelLabel]) {
+    let known = known.filter(|known| known.state != TakeState::Scheduled);
+    for (number, name) in &mut facts.channels {
+        let before = known.and_then(|known| known.channels.iter().find(|(other, _)| other == number));
+        let now = said.iter().find(|label| label.number == *number && !label.label.is_empty());
+        let better = before.map(|(_, name)| name).or(now.map(|label| &label.label));
+        if let Some(better) = better {
+            name.clone_from(better);
+        }
     }
 }
 

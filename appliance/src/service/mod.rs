@@ -30,6 +30,7 @@ pub use bell::Bell;
 pub use control::{ControlError, NewRecording};
 pub(crate) use facts::{
     bytes_of, differ_only_in_length, facts_of_damaged, facts_of_missed, facts_of_order, facts_of_take, made_at,
+    name_channels,
 };
 pub use failures::Failures;
 pub use live::Live;

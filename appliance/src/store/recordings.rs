@@ -49,8 +49,11 @@ pub struct Facts {
     pub sample_rate: u32,
     /// Length of the timeline.
     pub duration_seconds: f64,
-    /// Channel numbers and names.
+    /// Channel numbers and names, as people called them when it began.
     pub channels: Vec<(u16, String)>,
+    /// The source port of each channel; none in records made before ports were kept.
+    #[serde(default)]
+    pub ports: Vec<String>,
     /// Gaps, and seconds missing in all.
     pub gaps: (u32, f64),
     /// Labels of marks, at most 200.

@@ -153,6 +153,11 @@ fn is_player(wanted: &FileRequest) -> bool {
 }
 
 fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<Found, Problem> {
+    if is_player(wanted)
+        && let Some(kept) = app.files.stand_in(recording.id)
+    {
+        return Ok(Found::File(kept.path, kept.key));
+    }
     let copy = app.data.render(recording.id).join(render::COPY);
     if is_player(wanted) && copy.is_file() {
         let about = std::fs::metadata(&copy).map_err(|error| Problem::internal(&error.to_string()))?;
@@ -168,6 +173,10 @@ fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<F
         return Ok(Found::Wav(Box::new(view), key));
     }
     let kept = app.files.exported_file(&take, wanted)?;
+    // A running take is another file each time.
+    if is_player(wanted) && !is_running(app, recording.id) {
+        app.files.remember_stand_in(recording.id, &kept);
+    }
     Ok(Found::File(kept.path, kept.key))
 }
 
@@ -324,7 +333,7 @@ pub struct ListenQuery {
     pub format: Option<String>,
 }
 
-/// The room, live.
+/// The room, live. Channels that a paused recording has are silent: what is off the record is not heard.
 #[utoipa::path(get, path = "/api/v1/listen", tag = "live", params(ListenQuery),
     responses((status = 200, description = "Opus in Ogg or MP4, endless", content_type = "audio/ogg"), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn get_listen(

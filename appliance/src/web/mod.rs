@@ -23,7 +23,7 @@ mod tests;
 mod view;
 mod whose;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
@@ -64,7 +64,7 @@ pub struct Parts {
     /// The services.
     pub workers: Statuses,
     /// The node's name.
-    pub name: String,
+    name: RwLock<String>,
     /// Its key and certificate.
     pub identity: Arc<Identity>,
     /// Its part in the fleet.
@@ -130,7 +130,7 @@ impl App {
             access,
             live,
             workers,
-            name,
+            name: RwLock::new(name),
             identity,
             fleet,
             alarms,
@@ -139,6 +139,18 @@ impl App {
             files,
             limits,
         }))
+    }
+}
+
+impl Parts {
+    /// The node's name.
+    pub fn name(&self) -> String {
+        self.name.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls the node by another name from now on.
+    fn set_name(&self, name: &str) {
+        name.clone_into(&mut self.name.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Templates: found once, rendered strictly. What a template asks for and a view does not have is an error, not a blank.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, Value};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_function("asset", |name: String| assets::url(&name));
     environment.add_function("icon", icon);
+    environment.add_filter("prose", prose);
     for name in Templates::iter() {
         let text =
             Templates::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
@@ -41,6 +43,24 @@ fn icon(name: String) -> Value {
     ))
 }
 
+/// A text in which names of programs stand in backticks, as documentation writes them; all else is only words.
+fn prose(text: String) -> Value {
+    let mut html = String::with_capacity(text.len());
+    let mut parts = text.split('`').peekable();
+    let mut is_code = false;
+    while let Some(part) = parts.next() {
+        let escaped = HtmlEscape(part);
+        // A backtick without a second one is a backtick.
+        let _ = match (is_code, parts.peek().is_some()) {
+            (true, true) => write!(html, "<code>{escaped}</code>"),
+            (true, false) => write!(html, "`{escaped}"),
+            (false, _) => write!(html, "{escaped}"),
+        };
+        is_code = !is_code;
+    }
+    Value::from_safe_string(html)
+}
+
 /// Renders a template.
 ///
 /// # Errors
@@ -59,5 +79,18 @@ pub fn page_with(status: StatusCode, template: &str, view: &impl Serialize) -> R
             let text = "This page cannot be shown; the node's log says why. Recording is not touched.";
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_backticks_are_code_and_all_else_is_words() {
+        let told = |text: &str| prose(text.to_owned()).to_string();
+        assert_eq!(told("`1,2` or `<b>`."), "<code>1,2</code> or <code>&lt;b&gt;</code>.");
+        assert_eq!(told("a ` b"), "a ` b");
+        assert_eq!(told("<i>"), "&lt;i&gt;");
     }
 }

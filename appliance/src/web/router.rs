@@ -1,8 +1,9 @@
 //! Every URL on one screen.
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
 use axum::middleware;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use tower_http::CompressionLevel;
@@ -31,6 +32,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(node::get_status))
         .routes(routes!(node::get_channels, node::put_all_channels))
         .routes(routes!(node::put_the_room))
+        .routes(routes!(node::put_node))
         .routes(routes!(recordings::get_list, recordings::post_start))
         .routes(routes!(recordings::get_one, recordings::patch_one, recordings::delete_one))
         .routes(routes!(recordings::post_stop))
@@ -116,6 +118,7 @@ fn pages() -> Router<App> {
         .route("/sessions/{a}/{b}", post(pages::people::session))
         .route("/help", get(pages::help::show))
         .route("/api", get(pages::api::show))
+        .method_not_allowed_fallback(back_to_page)
 }
 
 /// What other nodes use, and calls to them.
@@ -152,7 +155,39 @@ async fn not_found(request: axum::extract::Request) -> axum::response::Response 
     if is_page { pages::error(problem) } else { problem.into_response() }
 }
 
+/// A form's address that is asked for as a page (loaded again, or kept as a bookmark) leads to the page of that form.
+async fn back_to_page(request: axum::extract::Request) -> axum::response::Response {
+    match *request.method() == Method::GET {
+        true => Redirect::to(&page_of(request.uri().path())).into_response(),
+        false => wrong_method().await.into_response(),
+    }
+}
+
+fn page_of(form: &str) -> String {
+    let mut parts = form.trim_matches('/').split('/');
+    match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+        ("tokens" | "sessions", _) => "/people".to_owned(),
+        ("incidents", _) => "/health".to_owned(),
+        ("claim", "finish") | ("logout", _) | ("recordings", "start") => "/".to_owned(),
+        (noun @ ("recordings" | "claim"), which) => format!("/{noun}/{which}"),
+        (noun, _) => format!("/{noun}"),
+    }
+}
+
 async fn wrong_method() -> Problem {
     let detail = "This address does not take this method. Nothing was done.";
     Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not this method", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn the_address_of_a_form_leads_to_its_page() {
+        let forms =
+            ["/tokens/create", "/settings/watch", "/recordings/0199/edit", "/recordings/start", "/claim/test/start"];
+        assert_eq!(forms.map(page_of), ["/people", "/settings", "/recordings/0199", "/", "/claim/test"]);
+        assert_eq!(["/logout", "/node/pin", "/people/me/password"].map(page_of), ["/", "/node", "/people"]);
+    }
 }

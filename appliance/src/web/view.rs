@@ -16,8 +16,10 @@ use crate::web::api::nodes::Nodes;
 pub struct ChannelView {
     /// Number on the recorder, from 1.
     pub number: u16,
-    /// Name for people.
+    /// Name for people, as it was when the recording began.
     pub label: String,
+    /// The source port; empty if it is not known.
+    pub port: String,
 }
 
 /// A recording in a list.
@@ -83,7 +85,11 @@ impl RecordingView {
     /// Of a recording as the records have it.
     pub fn of(recording: &Recording, nodes: &Nodes) -> Self {
         let (facts, said) = (&recording.facts, &recording.annotation);
-        let channel = |(number, label): &(u16, String)| ChannelView { number: *number, label: label.clone() };
+        let channel = |(place, (number, label)): (usize, &(u16, String))| ChannelView {
+            number: *number,
+            label: label.clone(),
+            port: facts.ports.get(place).cloned().unwrap_or_default(),
+        };
         Self {
             id: recording.id.to_string(),
             node_id: recording.node.to_string(),
@@ -95,7 +101,7 @@ impl RecordingView {
             clock_quality: facts.clock_quality,
             duration_seconds: facts.duration_seconds,
             sample_rate: facts.sample_rate,
-            channels: facts.channels.iter().map(channel).collect(),
+            channels: facts.channels.iter().enumerate().map(channel).collect(),
             gap_count: facts.gaps.0,
             gap_seconds: facts.gaps.1,
             mark_labels: facts.marks.clone(),

@@ -44,7 +44,11 @@ fn a_node_keeps_its_id_and_a_damaged_one_is_told() {
     let (made, alarm) = identity::node(desk.folder.path(), "court-4", &desk.ctx()).unwrap();
     assert_eq!(alarm, None);
     assert_eq!(identity::node(desk.folder.path(), "x", &desk.ctx()).unwrap(), (made.clone(), None));
+    identity::rename(desk.folder.path(), "Court room 4").unwrap();
+    let (renamed, _) = identity::node(desk.folder.path(), "x", &desk.ctx()).unwrap();
+    assert_eq!((renamed.id, renamed.name.as_str()), (made.id, "Court room 4"));
     std::fs::write(desk.folder.path().join("node.json"), "{").unwrap();
+    assert!(identity::rename(desk.folder.path(), "x").is_err(), "a damaged one is not made whole by a name");
     let (anew, alarm) = identity::node(desk.folder.path(), "court-4", &desk.ctx()).unwrap();
     assert!(anew.id != made.id && alarm.unwrap().contains("damaged"));
 }

@@ -1,20 +1,30 @@
 //! Those who hear the audio as it arrives: the node's live listening.
 //!
-//! Lives here: who they are, and handing them blocks. A block is shared, never copied, and nobody waits: a listener whose
-//! queue is full misses blocks and sees the frame number jump. Does not live here: what goes over the socket.
+//! Lives here: who they are, and handing them blocks, each with the channels that are off the record in it: those leave
+//! capture as silence. A block is shared, never copied, and nobody waits: a listener whose queue is full misses blocks and
+//! sees the frame number jump. Does not live here: what goes over the socket.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 
 use crate::capture::block::Block;
-use crate::domain::Channels;
 use crate::domain::take::TakeChannel;
+use crate::domain::{ChannelSet, Channels};
 
 /// The most listeners at a time. The node encodes once for all who hear the same channels.
 pub const LISTENERS_MAX: usize = 8;
 /// Blocks a listener may be behind before it misses some: two seconds. They are the pre-roll's blocks as a rule, so they
 /// cost no memory of their own.
 const QUEUE_BLOCKS: usize = 40;
+
+/// A block as listeners get it.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The audio of all channels.
+    pub block: Arc<Block>,
+    /// Channels that a paused recording has: nobody hears them.
+    pub private: ChannelSet,
+}
 
 /// What a listener gets.
 #[derive(Debug)]
@@ -26,7 +36,7 @@ pub struct Listening {
     /// The same as indices into a block.
     pub indices: Vec<usize>,
     /// What arrives from now on.
-    pub blocks: Receiver<Arc<Block>>,
+    pub blocks: Receiver<Heard>,
     /// While it lives, the listener is counted.
     _seat: Arc<()>,
 }
@@ -36,7 +46,7 @@ pub struct Listening {
 pub struct Listeners {
     /// Rate and number of channels of what they hear.
     source: (u32, usize),
-    all: Vec<(SyncSender<Arc<Block>>, Weak<()>)>,
+    all: Vec<(SyncSender<Heard>, Weak<()>)>,
 }
 
 impl Listeners {
@@ -62,10 +72,10 @@ impl Listeners {
     }
 
     /// Gives a block of a source of this rate and this many channels to all who listen.
-    pub fn give(&mut self, source: (u32, usize), block: &Arc<Block>) {
+    pub fn give(&mut self, source: (u32, usize), heard: &Heard) {
         self.follow(source);
         self.all
-            .retain(|(listener, _)| !matches!(listener.try_send(block.clone()), Err(TrySendError::Disconnected(_))));
+            .retain(|(listener, _)| !matches!(listener.try_send(heard.clone()), Err(TrySendError::Disconnected(_))));
     }
 
     /// Those who hear another source are sent away: what they were told of it is no longer true.
@@ -80,14 +90,14 @@ impl Listeners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ChannelSet;
 
     fn channels(count: u16) -> Vec<TakeChannel> {
         (1..=count).map(|number| TakeChannel { number, port: String::new(), label: String::new() }).collect()
     }
 
-    fn block(first: u64) -> Arc<Block> {
-        Arc::new(Block::of(first, ChannelSet::first(2), &[&[0.5; 10], &[0.25; 10]]))
+    fn block(first: u64) -> Heard {
+        let block = Arc::new(Block::of(first, ChannelSet::first(2), &[&[0.5; 10], &[0.25; 10]]));
+        Heard { block, private: ChannelSet::default() }
     }
 
     #[test]
@@ -98,14 +108,14 @@ mod tests {
         let heard: Vec<u64> = (0..100)
             .map(|n| {
                 listeners.give((48_000, 2), &block(n * 10));
-                quick.blocks.try_recv().unwrap().first
+                quick.blocks.try_recv().unwrap().block.first
             })
             .collect();
         assert_eq!(heard, (0..100).map(|n| n * 10).collect::<Vec<_>>());
         assert_eq!((quick.channels, quick.indices), (vec![2], vec![1]));
         assert_eq!(slow.blocks.try_iter().count(), QUEUE_BLOCKS);
         listeners.give((48_000, 2), &block(5000));
-        assert_eq!(slow.blocks.try_recv().unwrap().first, 5000, "after the jump it goes on");
+        assert_eq!(slow.blocks.try_recv().unwrap().block.first, 5000, "after the jump it goes on");
     }
 
     #[test]

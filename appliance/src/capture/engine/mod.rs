@@ -28,7 +28,7 @@ use super::placement::Placement;
 use super::ring::{Batch, Period};
 use super::tape::{BACKLOG_SECONDS_MAX, Op, Tape};
 use crate::domain::take::TakeChannel;
-use crate::domain::{ClockQuality, Fact, GapCause, OrderSet, TakeId};
+use crate::domain::{ChannelSet, ClockQuality, Fact, GapCause, OrderSet, TakeId};
 use crate::sys::clock::Now;
 
 /// Where the stream begins to count: a year before it at 96 kHz has a number too.
@@ -316,6 +316,19 @@ impl Engine {
     /// Whether a block beyond the present one is held back by the disk; in freewheel the engine waits then.
     pub fn is_behind(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| self.tape.frames_behind(stream.next) > 2 * u64::from(stream.rate))
+    }
+
+    /// Channels that some recording keeps off the record at a stream frame. One that another recording has as well is
+    /// among them: who pauses means the room, not a file.
+    pub fn off_record(&self, frame: u64) -> ChannelSet {
+        let past = self.private_until.iter().copied().enumerate();
+        let mut private = ChannelSet::default();
+        for (index, until) in self.takes.values().flat_map(RunningTake::private_until).chain(past) {
+            if frame < until {
+                private.insert(index);
+            }
+        }
+        private
     }
 
     /// Rate and channels of what is connected, or was last.

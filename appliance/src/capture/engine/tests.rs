@@ -210,6 +210,31 @@ fn no_pre_roll_reaches_into_what_was_off_the_record() {
 }
 
 #[test]
+fn a_pause_is_off_the_record_on_its_channels_until_it_ends() {
+    let mut desk = Desk::new(3);
+    desk.play(500);
+    let order = Order { channels: Channels::Numbers(vec![1, 3]), ..desk.order() };
+    let first = desk.say(order);
+    let whole = desk.start();
+    let private = |desk: &Desk| {
+        let next = desk.engine.stream.as_ref().unwrap().next;
+        (0..3).filter(|&index| desk.engine.off_record(next).contains(index)).collect::<Vec<usize>>()
+    };
+    desk.play(100);
+    assert_eq!(private(&desk), [0usize; 0]);
+    desk.engine.edge(first, desk.mono_us, Edge::Pause).unwrap();
+    desk.play(100);
+    assert_eq!(private(&desk), [0usize, 2], "although the other recording goes on");
+    desk.engine.edge(first, desk.mono_us, Edge::Resume).unwrap();
+    desk.play(100);
+    assert_eq!(private(&desk), [0usize; 0]);
+    desk.engine.edge(whole, desk.mono_us, Edge::Pause).unwrap();
+    desk.stop(whole);
+    desk.play(100);
+    assert_eq!(private(&desk), [0usize; 0], "a recording that is over keeps nothing private that comes after it");
+}
+
+#[test]
 fn a_take_that_ends_paused_keeps_all_of_the_pause_private() {
     let mut desk = Desk::new(1);
     desk.play(500);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
 use super::Engine;
-use super::listeners::Listeners;
+use super::listeners::{Heard, Listeners};
 use super::messages::Message;
 use super::meters::{MeterFrame, MeterStatus, PlacedHop};
 use crate::capture::block::BlockPool;
@@ -105,7 +105,9 @@ impl EngineThread {
             let Some(batch) = drain.next(&mut self.pool) else { return };
             let block = self.engine.batch(batch, *offset, clock::now());
             if let Some((block, (rate, channels))) = block.zip(self.engine.source()) {
-                self.listeners.give((rate, channels.len()), &block);
+                let source = (rate, channels.len());
+                let private = self.engine.off_record(block.first);
+                self.listeners.give(source, &Heard { block, private });
             }
         }
     }

@@ -6,24 +6,25 @@
 
 use std::io::{self, Read, Write};
 
-use crate::capture::block::Block;
+use crate::capture::engine::listeners::Heard;
 
 /// The most audio of a frame: the longest block of 256 channels is 10 MB.
 const BYTES_MAX: u32 = 16 << 20;
 const HEAD_BYTES: usize = 12;
 
-/// Writes some channels of a block. `scratch` is reused.
+/// Writes some channels of a block; what is off the record is silence. `scratch` is reused.
 ///
 /// # Errors
 /// The listener is gone.
-pub fn write(writer: &mut impl Write, block: &Block, indices: &[usize], scratch: &mut Vec<u8>) -> io::Result<()> {
+pub fn write(writer: &mut impl Write, heard: &Heard, indices: &[usize], scratch: &mut Vec<u8>) -> io::Result<()> {
+    let block = &heard.block;
     let bytes = block.frames() * indices.len() * size_of::<f32>();
     scratch.clear();
     scratch.resize(HEAD_BYTES + bytes, 0);
     let (head, audio) = scratch.split_at_mut(HEAD_BYTES);
     head[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
     head[4..].copy_from_slice(&block.first.to_le_bytes());
-    for (place, &index) in indices.iter().enumerate() {
+    for (place, &index) in indices.iter().enumerate().filter(|(_, index)| !heard.private.contains(**index)) {
         let places = audio.chunks_exact_mut(4).skip(place).step_by(indices.len());
         for (bytes, sample) in places.zip(block.channel(index)) {
             bytes.copy_from_slice(&sample.to_le_bytes());
@@ -71,13 +72,19 @@ pub fn read(reader: &mut impl Read, channels: usize, audio: &mut Vec<f32>) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::block::Block;
     use crate::domain::ChannelSet;
     use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn heard(private: ChannelSet) -> Heard {
+        let block = Block::of(1 << 42, ChannelSet::first(3), &[&[0.1, 0.2], &[0.3, 0.4], &[0.5, 0.6]]);
+        Heard { block: Arc::new(block), private }
+    }
 
     fn written() -> Vec<u8> {
-        let block = Block::of(1 << 42, ChannelSet::first(3), &[&[0.1, 0.2], &[0.3, 0.4], &[0.5, 0.6]]);
         let (mut bytes, mut scratch) = (Vec::new(), Vec::new());
-        write(&mut bytes, &block, &[2, 0], &mut scratch).unwrap();
+        write(&mut bytes, &heard(ChannelSet::default()), &[2, 0], &mut scratch).unwrap();
         write_nothing(&mut bytes, 7).unwrap();
         bytes
     }
@@ -92,6 +99,15 @@ mod tests {
         assert_eq!(read(&mut reader, 2, &mut audio).unwrap(), Some(7));
         assert_eq!(audio, [0.0; 0]);
         assert_eq!(read(&mut reader, 2, &mut audio).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_off_the_record_is_written_as_silence() {
+        let (mut bytes, mut scratch) = (Vec::new(), vec![0xFF; 64]);
+        write(&mut bytes, &heard(ChannelSet::first(1)), &[0, 1], &mut scratch).unwrap();
+        let mut audio = Vec::new();
+        read(&mut &bytes[..], 2, &mut audio).unwrap();
+        assert_eq!(audio, [0.0, 0.3, 0.0, 0.4]);
     }
 
     proptest! {

@@ -198,7 +198,9 @@ mod tests {
             reader.read_line(&mut line).unwrap();
             reader.get_mut().write_all(b"{\"ok\":true,\"rate\":44100,\"channels\":[3]}\n").unwrap();
             let block = crate::capture::block::Block::of(9, crate::domain::ChannelSet::first(1), &[&[0.5, -0.5]]);
-            audio::write(reader.get_mut(), &block, &[0], &mut Vec::new()).unwrap();
+            let (block, private) = (std::sync::Arc::new(block), crate::domain::ChannelSet::default());
+            let heard = crate::capture::engine::listeners::Heard { block, private };
+            audio::write(reader.get_mut(), &heard, &[0], &mut Vec::new()).unwrap();
             line
         });
         let wanted = Channels::Numbers(vec![3]);

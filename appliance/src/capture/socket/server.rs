@@ -173,9 +173,9 @@ fn stream_audio(writer: &mut UnixStream, service: &Service, channels: Channels) 
     let (mut next, mut scratch) = (0, Vec::new());
     loop {
         match listening.blocks.recv_timeout(SILENT_WAIT) {
-            Ok(block) => {
-                audio::write(writer, &block, &listening.indices, &mut scratch)?;
-                next = block.end();
+            Ok(heard) => {
+                audio::write(writer, &heard, &listening.indices, &mut scratch)?;
+                next = heard.block.end();
             }
             Err(RecvTimeoutError::Timeout) => audio::write_nothing(writer, next)?,
             // The source is another now: who asks again hears which.

@@ -4,7 +4,7 @@
 //! below a limit. Does not live here: the making (`capture/take/export.rs`). It may assume that the folder is its own. A
 //! file that is removed while it is sent is sent to its end: the caller has it open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,15 @@ use crate::capture::take::TakeFolder;
 use crate::capture::take::export::{Format, Request, export};
 use crate::capture::take::growing::Growing;
 use crate::capture::take::wav_view::WavView;
-use crate::domain::{Channels, TakeInfo};
+use crate::domain::{Channels, TakeId, TakeInfo};
 use crate::sys::disk;
 
 /// FLAC holds eight channels a file (RFC 9639), and a download is one file.
 const FLAC_CHANNELS_MAX: usize = 8;
 /// The largest share of the disk's free room that a download may take: recordings come first.
 const FREE_SHARE: u64 = 4;
+/// Takes whose listening copy was stood in for that are remembered.
+const STANDS_IN_MAX: usize = 256;
 /// Header, metadata and markers of any format.
 const OVERHEAD_BYTES: u64 = 1 << 20;
 
@@ -88,6 +90,8 @@ pub struct KeptFiles {
     /// Keys that someone is making.
     making: Mutex<BTreeSet<String>>,
     made: Condvar,
+    /// Files that were given as the listening copy of a take before there was one, by name.
+    stand_ins: Mutex<BTreeMap<TakeId, String>>,
 }
 
 impl KeptFiles {
@@ -103,7 +107,7 @@ impl KeptFiles {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder, limit_bytes, making: Mutex::default(), made: Condvar::new() })
+        Ok(Self { folder, limit_bytes, making: Mutex::default(), made: Condvar::new(), stand_ins: Mutex::default() })
     }
 
     /// The file, made now if it is not kept. Whoever asks for one that is being made waits for it.
@@ -136,6 +140,24 @@ impl KeptFiles {
         let growing = Growing::open(take, true, 0)?;
         let view = WavView::open(take, &wanted.export(PathBuf::new()))?;
         Ok((view, name(growing.info(), wanted)?))
+    }
+
+    /// Remembers that this file was given as the take's listening copy. Whoever plays it asks for more of the same bytes
+    /// when the copy is there, which has others.
+    pub fn remember_stand_in(&self, id: TakeId, kept: &Kept) {
+        let mut stand_ins = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        stand_ins.insert(id, kept.key.clone());
+        if stand_ins.len() > STANDS_IN_MAX {
+            stand_ins.pop_first();
+        }
+    }
+
+    /// What was given as the take's listening copy, if it is kept still.
+    pub fn stand_in(&self, id: TakeId) -> Option<Kept> {
+        let key = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner).get(&id)?.clone();
+        let path = self.folder.join(&key);
+        let file = File::open(&path).ok()?;
+        Some(Kept { path, file, key })
     }
 
     /// The file's name, which says what is in it, and the most bytes it can have.

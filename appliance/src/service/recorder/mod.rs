@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::disk::{Listing, Said, Seen};
-use super::{Bell, Live, Next, Worker, differ_only_in_length, facts_of_missed, facts_of_order, moment};
+use super::{Bell, Live, Next, Worker, differ_only_in_length, facts_of_missed, facts_of_order, moment, name_channels};
 use crate::capture::orders;
 use crate::capture::take::DataDir;
 use crate::domain::{Order, TakeId, TakeState};
@@ -251,7 +251,11 @@ impl Recorder {
     fn said(&self, id: TakeId, seen: &mut Seen, known: Option<&Facts>) -> Option<Said> {
         let status = self.live.status();
         let is_live = status.is_some_and(|status| status.recording.iter().any(|take| take.id == id));
-        seen.read(&self.data.take(id), id, is_live, known)
+        let mut said = seen.read(&self.data.take(id), id, is_live, known)?;
+        let has_names = known.is_some_and(|known| known.state != TakeState::Scheduled);
+        let labels = if has_names { Vec::new() } else { self.store.channels().unwrap_or_default() };
+        name_channels(&mut said.facts, known, &labels);
+        Some(said)
     }
 
     fn known(&self, id: TakeId) -> Result<Known, String> {

@@ -5,10 +5,13 @@ use jiff::SignedDuration;
 use super::{Node, status};
 use crate::capture::orders;
 use crate::domain::order::StoredAs;
+use crate::domain::watch::{Expects, Role};
 use crate::domain::{Channels, Order, TakeId, TakeState};
 use crate::service::recorder::Recorder;
 use crate::service::tests::takes::{RATE, TestTake};
+use crate::store::Edits;
 use crate::store::recordings::{Facts, Query};
+use crate::store::rooms::ChannelLabel;
 
 fn recorder(node: &Node) -> Recorder {
     Recorder::new(node.data.clone(), node.store(), node.live.clone())
@@ -61,6 +64,32 @@ fn a_recording_made_while_the_node_was_down_is_in_the_list() {
     let facts = facts(&node, id).unwrap();
     assert_eq!((facts.state, facts.duration_seconds, facts.title.as_str()), (TakeState::Ready, 1.0, "Hearing"));
     assert_eq!(facts.channels, [(1, "Mic 1".to_owned()), (2, "Mic 2".to_owned())]);
+}
+
+#[test]
+fn a_channel_keeps_the_name_it_had_when_its_recording_began() {
+    let mut take = TestTake::begin(2);
+    take.record(RATE as usize);
+    let mut node = Node::over(take.home.path());
+    let (id, this) = (only(&node), node.store().node());
+    let mut recorder = recorder(&node);
+    let called = |label: &str| {
+        let mut edits = Edits::by("test");
+        let (role, expects) = (Role::Mic, Expects::Signal);
+        edits.put_channels(this, &[ChannelLabel { number: 2, label: label.into(), role, expects }]);
+        edits
+    };
+    node.store().commit(called("Witness"), node.moment()).unwrap();
+    node.live.set_status(Some(status(&[id])), node.now.mono_us);
+    node.step(&mut recorder);
+    let names = [(1, "Mic 1".to_owned()), (2, "Witness".to_owned())];
+    assert_eq!(facts(&node, id).unwrap().channels, names);
+
+    node.store().commit(called("Gallery"), node.moment()).unwrap();
+    take.lose(RATE as usize / 2);
+    node.step(&mut recorder);
+    let after = facts(&node, id).unwrap();
+    assert_eq!((after.gaps.0, after.channels), (1, names.into()));
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub fn facts(title: &str, starts: i64) -> Facts {
         sample_rate: 48_000,
         duration_seconds: 60.0,
         channels: vec![(1, "Desk".into())],
+        ports: vec!["system:capture_1".into()],
         gaps: (0, 0.0),
         marks: Vec::new(),
         peak_dbfs: Some(-12.5),

@@ -17,7 +17,7 @@ use crate::web::{App, Problem, blocking};
     responses((status = 200, description = "The backup", content_type = "application/octet-stream"), (status = "4XX", body = Problem)))]
 pub async fn post_backup(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
     let bytes = blocking(move || {
-        let about = About::thing("node", app.store.node(), &app.name);
+        let about = About::thing("node", app.store.node(), &app.name());
         let allowed = allow::<BackUp>(&app, &caller, &Target::Fleet, about)?;
         let mut bytes = Vec::new();
         match app.store.backup(app.data.path(), caller.ctx.now.wall, &mut bytes) {

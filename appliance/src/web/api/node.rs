@@ -7,11 +7,12 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{allow, may, the_node};
-use crate::access::About;
 use crate::access::acts::ChangeNode;
+use crate::access::{About, identity};
 use crate::capture::status::Status as CaptureStatus;
 use crate::domain::access::Permission;
 use crate::domain::watch::{Expects, Role};
+use crate::store::fleet::Profile;
 use crate::store::rooms::{ChannelLabel, Room};
 use crate::sys::clock;
 use crate::web::caller::{Body, Caller};
@@ -74,7 +75,7 @@ pub fn status(app: &App, caller: &Caller) -> Result<NodeStatus, Problem> {
     let now_us = clock::mono_us();
     Ok(NodeStatus {
         node_id: app.store.node().to_string(),
-        name: app.name.clone(),
+        name: app.name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         room: app.store.room()?,
         state: state(app),
@@ -116,7 +117,9 @@ fn signal() -> Expects {
     Expects::Signal
 }
 
-/// The longest name of a channel, a room or a node, bytes.
+/// The longest name of a node, characters: a label of DNS (RFC 1035, 2.3.4).
+pub const NODE_NAME_CHARS_MAX: usize = 63;
+/// The longest name of a channel or a room, bytes.
 pub const NAME_BYTES_MAX: usize = 120;
 
 /// Replaces what is said of the channels.
@@ -191,6 +194,45 @@ pub fn put_room(app: &App, caller: &Caller, edit: RoomEdit) -> Result<Room, Prob
     Ok(room)
 }
 
+/// What the node is called.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameEdit {
+    /// 1 to 63 characters.
+    pub name: String,
+}
+
+/// Gives the node another name. Its key keeps the one it was made for.
+pub fn put_name(app: &App, caller: &Caller, edit: &NameEdit) -> Result<NameEdit, Problem> {
+    let name = edit.name.trim();
+    let length = name.chars().count();
+    if !(1..=NODE_NAME_CHARS_MAX).contains(&length) || name.chars().any(char::is_control) {
+        return Err(Problem::unprocessable("name", format!("a name of 1 to {NODE_NAME_CHARS_MAX} characters")));
+    }
+    let before = app.name();
+    let about = About::thing("node", app.store.node(), name);
+    let about = about.before(json!({ "name": before })).after(json!({ "name": name }));
+    let allowed = allow::<ChangeNode>(app, caller, &the_node(app)?, about)?;
+    match identity::rename(app.data.path(), name) {
+        Ok(()) => {
+            let mut edits = allowed.edits();
+            // The others call it so as well.
+            if let Some(member) = app.store.member(app.store.node())? {
+                edits.put_member_profile(member.id, &Profile { name: name.to_owned(), ..member.profile });
+            }
+            allowed.settle(edits);
+        }
+        Err(error) => {
+            let why = format!("node.json cannot be written: {error}");
+            allowed.fail(&why);
+            return Err(Problem::internal(&why));
+        }
+    }
+    app.set_name(name);
+    app.live.bump();
+    Ok(NameEdit { name: name.to_owned() })
+}
+
 /// What the node is and does now.
 #[utoipa::path(get, path = "/api/v1/status", tag = "node", responses((status = 200, body = NodeStatus), (status = "4XX", body = Problem)))]
 pub async fn get_status(State(app): State<App>, caller: Caller) -> Result<Json<NodeStatus>, Problem> {
@@ -228,4 +270,15 @@ pub async fn put_the_room(
     Body(body): Body<RoomEdit>,
 ) -> Result<Json<Room>, Problem> {
     blocking(move || put_room(&app, &caller, body)).await?.map(Json)
+}
+
+/// Gives the node another name.
+#[utoipa::path(put, path = "/api/v1/node", tag = "node", request_body = NameEdit,
+    responses((status = 200, body = NameEdit), (status = "4XX", body = Problem)))]
+pub async fn put_node(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<NameEdit>,
+) -> Result<Json<NameEdit>, Problem> {
+    blocking(move || put_name(&app, &caller, &body)).await?.map(Json)
 }

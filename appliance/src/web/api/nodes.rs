@@ -26,7 +26,7 @@ impl Nodes {
     pub fn of(app: &App) -> Result<Self, Problem> {
         Ok(Self {
             us: app.store.node(),
-            our_name: app.name.clone(),
+            our_name: app.name(),
             our_room: app.store.room()?.map(|room| room.id),
             members: app.store.members()?,
             rooms: app.store.rooms()?,

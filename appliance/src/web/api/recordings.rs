@@ -223,6 +223,7 @@ fn unwritten(app: &App, id: TakeId, title: String, caller: &Caller) -> Recording
         sample_rate: 0,
         duration_seconds: 0.0,
         channels: Vec::new(),
+        ports: Vec::new(),
         gaps: (0, 0.0),
         marks: Vec::new(),
         peak_dbfs: None,

@@ -145,7 +145,7 @@ pub async fn claim(State(app): State<App>, door: Door, sent: Sent) -> Answer {
             name: sent.text("name").to_owned(),
             email: sent.text("email").to_owned(),
             password: sent.text("password").to_owned(),
-            room: app.name.clone(),
+            room: app.name(),
             time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
         };
         match claim::claim(&app, &door.ctx, asked) {

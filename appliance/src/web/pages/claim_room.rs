@@ -11,7 +11,8 @@ use super::parts::visit::{Guest, Visit};
 use super::{Answer, again, show_with};
 use crate::domain::ClockQuality;
 use crate::sys::clock;
-use crate::web::api::node::{RoomEdit, put_room};
+use crate::web::api::node::{NameEdit, RoomEdit, put_name, put_room};
+use crate::web::caller::Caller;
 use crate::web::{App, Problem, blocking};
 
 /// The page. It stands outside the frame of the other pages: nobody has anywhere to go yet.
@@ -43,10 +44,10 @@ pub struct Form {
 
 /// Shows the page.
 pub async fn show(State(app): State<App>, Guest { visit, .. }: Guest) -> Answer {
-    Ok(blocking(move || page(&app, &visit, None, None)).await?)
+    Ok(blocking(move || page(&app, &visit, None)).await?)
 }
 
-fn page(app: &App, visit: &Visit, sent: Option<&Sent>, problem: Option<&Problem>) -> Response {
+fn page(app: &App, visit: &Visit, failed: Option<(&Sent, &Wrong)>) -> Response {
     let room = app.store.room().ok().flatten();
     let now = chrome::room_clock(app);
     let quality = match clock::quality(now.now) {
@@ -54,19 +55,22 @@ fn page(app: &App, visit: &Visit, sent: Option<&Sent>, problem: Option<&Problem>
         ClockQuality::Guessed => "nothing keeps it in step",
         ClockQuality::Unset => "it was never set",
     };
-    let form = match sent {
-        Some(sent) => Form {
-            // The API names the room's field `name`; here that is the recorder's.
-            room: Field { error: wrong(problem, "name"), ..sent.field("room", None) },
-            time_zone: sent.field("time_zone", problem),
-            name: Field::of(&*app.name),
-        },
+    let form = match failed {
+        Some((sent, Wrong { is_recorder, problem })) => {
+            // The API calls both names `name`; here that is the recorder's.
+            let named = |mine: bool| wrong(Some(problem).filter(|_| mine == *is_recorder), "name");
+            Form {
+                room: Field { error: named(false), ..sent.field("room", None) },
+                time_zone: sent.field("time_zone", Some(problem)),
+                name: Field { error: named(true), ..sent.field("name", None) },
+            }
+        }
         None => Form {
             room: Field::of(
-                room.as_ref().map(|room| room.name.clone()).filter(|name| *name != app.name).unwrap_or_default(),
+                room.as_ref().map(|room| room.name.clone()).filter(|name| *name != app.name()).unwrap_or_default(),
             ),
             time_zone: Field::of(room.map(|room| room.time_zone).unwrap_or_default()),
-            name: Field::of(&*app.name),
+            name: Field::of(app.name()),
         },
     };
     let view = View {
@@ -76,7 +80,7 @@ fn page(app: &App, visit: &Visit, sent: Option<&Sent>, problem: Option<&Problem>
         clock_text: format!("{} ({quality})", now.form(now.now, "%H:%M on %A %-d %B %Y")),
         form,
     };
-    show_with(visit, again(problem), "pages/claim_room.html", &view)
+    show_with(visit, again(failed.map(|(_, wrong)| &wrong.problem)), "pages/claim_room.html", &view)
 }
 
 /// What is wrong with a field by the API's name for it.
@@ -108,19 +112,33 @@ pub(super) fn zones() -> Vec<String> {
     zones
 }
 
+/// What could not be kept: the recorder's name, or the room.
+struct Wrong {
+    is_recorder: bool,
+    problem: Problem,
+}
+
+/// Keeps what was sent.
+fn keep(app: &App, caller: &Caller, sent: &Sent) -> Result<(), Wrong> {
+    let (name, notes) = (sent.text("name").trim(), app.store.room().ok().flatten().map(|room| room.notes));
+    // Without one the recorder keeps the name it has.
+    if !name.is_empty() && name != app.name() {
+        let edit = NameEdit { name: name.to_owned() };
+        put_name(app, caller, &edit).map_err(|problem| Wrong { is_recorder: true, problem })?;
+    }
+    let edit = RoomEdit {
+        name: sent.text("room").to_owned(),
+        time_zone: sent.text("time_zone").trim().to_owned(),
+        notes: notes.unwrap_or_default(),
+    };
+    put_room(app, caller, edit).map(|_| ()).map_err(|problem| Wrong { is_recorder: false, problem })
+}
+
 /// Keeps it.
 pub async fn save(State(app): State<App>, Guest { caller, visit }: Guest, sent: Sent) -> Answer {
-    Ok(blocking(move || {
-        let notes = app.store.room().ok().flatten().map(|room| room.notes);
-        let edit = RoomEdit {
-            name: sent.text("room").to_owned(),
-            time_zone: sent.text("time_zone").trim().to_owned(),
-            notes: notes.unwrap_or_default(),
-        };
-        match put_room(&app, &caller, edit) {
-            Ok(_) => Redirect::to("/claim/channels").into_response(),
-            Err(problem) => page(&app, &visit, Some(&sent), Some(&problem)),
-        }
+    Ok(blocking(move || match keep(&app, &caller, &sent) {
+        Ok(()) => Redirect::to("/claim/channels").into_response(),
+        Err(wrong) => page(&app, &visit, Some((&sent, &wrong))),
     })
     .await?)
 }

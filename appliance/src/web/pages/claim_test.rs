@@ -27,6 +27,8 @@ use crate::web::caller::{Caller, Path};
 use crate::web::view::{MeasuredView, RecordingDetail};
 use crate::web::{App, Problem, blocking};
 
+/// How often a browser without script looks whether the test is over.
+const AGAIN_SECONDS: u32 = 2;
 /// Length of the test.
 const SECONDS: u64 = 10;
 /// Sessions for which something is kept.
@@ -134,11 +136,14 @@ fn page(app: &App, caller: &Caller, visit: &Visit, problem: Option<&Problem>) ->
     let known = channels::known(app);
     let mut frame = chrome::chrome(app, None, visit, About { title: "Test recording", nav: "claim", live: "claim" });
     frame.flash.extend(problem.map(flash::of_problem));
+    let test = test(app, caller);
+    // Without script the page asks again until the test is over.
+    frame.page.refresh_seconds = (test.state == "recording").then_some(AGAIN_SECONDS);
     let view = View {
         chrome: frame,
         steps: steps(if done.is_some() { 4 } else { 3 }),
         meters: Meters::of(&known, chrome::fresh_meters(app).as_deref()),
-        test: test(app, caller),
+        test,
         done,
     };
     show_with(visit, again(problem), "pages/claim_test.html", &view)

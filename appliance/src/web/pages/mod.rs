@@ -70,7 +70,7 @@ fn again(problem: Option<&Problem>) -> StatusCode {
 }
 
 /// The pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
-/// commas: now, recordings, recording:<id>, health, node, claim.
+/// commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim.
 ///
 /// # Errors
 /// Nobody may see it, or there is no such topic.
@@ -82,9 +82,10 @@ pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<Str
         match topic.split_once(':') {
             None if topic == "now" => now::pieces(app, caller, &mut pieces)?,
             None if topic == "claim" => claim_test::pieces(app, caller, &mut pieces)?,
-            None if topic == "recordings" => recordings::pieces(app, caller, &mut pieces)?,
+            None if topic == "recordings" => recordings::pieces(app, caller, None, &mut pieces)?,
             None if topic == "health" => health::pieces(app, caller, &mut pieces)?,
             None if topic == "node" => node::pieces(app, caller, &mut pieces)?,
+            Some(("recordings", shown)) => recordings::pieces(app, caller, Some(shown), &mut pieces)?,
             Some(("recording", id)) => recording::pieces(app, caller, id, &mut pieces)?,
             _ => return Err(Problem::not_found("topic")),
         }

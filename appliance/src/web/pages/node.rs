@@ -17,6 +17,7 @@ use crate::domain::ClockQuality;
 use crate::domain::access::Permission;
 use crate::service::{WorkerState, WorkerStatus};
 use crate::sys::clock as machine;
+use crate::web::api::node::{NameEdit, put_name};
 use crate::web::api::{may, settings, the_node};
 use crate::web::caller::{Caller, Path};
 use crate::web::{App, Problem, blocking};
@@ -142,6 +143,7 @@ fn page(
     frame.flash.extend(problem.filter(|_| !has_place).map(of_problem));
     let error = |field: &str| super::claim_room::wrong(problem, field);
     let has_pin = app.access.has_pin().unwrap_or(false);
+    let typed = sent.filter(|sent| sent.has("name")).map(|sent| sent.text("name").to_owned());
     let up_s = machine::mono_us().saturating_sub(app.started_us) as f64 / 1e6;
     let view = View {
         uptime_text: format!("up for {}", words::length(up_s)),
@@ -154,7 +156,7 @@ fn page(
         clock: time(status.as_deref(), &clock),
         key: vec![fact("SHA-256", app.identity.fingerprint())],
         form: Form {
-            name: Field { error: error("name"), value: app.name.clone() },
+            name: Field { error: error("name"), value: typed.unwrap_or_else(|| app.name()) },
             pin: Field { error: error("pin"), value: String::new() },
         },
         pin: Pin { label: if has_pin { "Room PIN (set)" } else { "Room PIN (none)" }.to_owned() },
@@ -352,16 +354,20 @@ pub async fn act(
         let done = match act.as_str() {
             "channels" => claim_channels::keep(&app, &caller, &sent),
             "pin" => settings::set_pin(&app, &caller, Some(sent.text("pin").trim()).filter(|pin| !pin.is_empty())),
-            "name" if sent.text("name").trim() == app.name => Ok(()),
-            "name" => {
-                Err(Problem::unprocessable("name", "the name is given when the node starts: set `name` in rakkr.toml"))
-            }
+            "name" if sent.text("name").trim() == app.name() => Ok(()),
+            "name" => put_name(&app, &caller, &NameEdit { name: sent.text("name").to_owned() }).map(|_| ()),
             _ => Err(Problem::not_found("page")),
         };
         match done {
             Ok(()) => Ok(flash::redirect("/node", Flash::new("saved"), visit.is_tls)),
             Err(problem) if problem.status == 404 => Err(problem),
-            Err(problem) => page(&app, &caller, &visit, (act == "channels").then_some(&sent), Some(&problem)),
+            Err(problem) => page(
+                &app,
+                &caller,
+                &visit,
+                ["channels", "name"].contains(&act.as_str()).then_some(&sent),
+                Some(&problem),
+            ),
         }
     })
     .await??)

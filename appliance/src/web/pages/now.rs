@@ -25,6 +25,8 @@ use crate::web::{App, Problem, blocking};
 
 /// Recordings shown.
 const RECENT: usize = 5;
+/// Why the end of a recording cannot be moved.
+pub(super) const NO_END: &str = "It runs until it is stopped.";
 
 /// The page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,8 @@ pub struct Running {
     pub elapsed_text: String,
     /// When it ends.
     pub ends_text: String,
+    /// Why its end cannot be moved: it has none.
+    pub extend_denied: Option<String>,
 }
 
 /// What can be started.
@@ -152,6 +156,8 @@ fn transport(app: &App, caller: &Caller, clock: &Clock, known: &[Named]) -> Tran
     let running = status.iter().flat_map(|status| &status.recording).map(|take| {
         let recording = app.store.recording(take.id).ok().flatten();
         let title = recording.as_ref().map_or(take.title.as_str(), Recording::title);
+        let (ends_text, extend_denied) =
+            recording.as_ref().map_or_else(Default::default, |recording| ends(app, recording, clock));
         let seconds = status.as_ref().map_or(0, |status| super::parts::banner::elapsed(status, take, age_s));
         Running {
             id: take.id.to_string(),
@@ -159,7 +165,8 @@ fn transport(app: &App, caller: &Caller, clock: &Clock, known: &[Named]) -> Tran
             url: format!("/recordings/{}", take.id),
             is_paused: take.is_paused,
             elapsed_text: words::minutes(seconds / 60),
-            ends_text: recording.map_or_else(String::new, |recording| ends_text(app, &recording, clock)),
+            ends_text,
+            extend_denied,
         }
     });
     Transport {
@@ -169,15 +176,19 @@ fn transport(app: &App, caller: &Caller, clock: &Clock, known: &[Named]) -> Tran
     }
 }
 
-fn ends_text(app: &App, recording: &Recording, clock: &Clock) -> String {
+/// When it ends, and why that cannot be moved.
+fn ends(app: &App, recording: &Recording, clock: &Clock) -> (String, Option<String>) {
     let planned = recordings::take(app, recording).and_then(|take| take.planned_seconds);
     let end = planned.and_then(|seconds| {
         let length = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
         recording.facts.started_at.checked_add(length).ok()
     });
     match end {
-        Some(end) => format!("Ends by itself at {}.", row::within(&clock.day_and_time(end)).replacen("today, ", "", 1)),
-        None => "Runs until it is stopped.".to_owned(),
+        Some(end) => {
+            let at = row::within(&clock.day_and_time(end)).replacen("today, ", "", 1);
+            (format!("Ends by itself at {at}."), None)
+        }
+        None => ("Runs until it is stopped.".to_owned(), Some(NO_END.to_owned())),
     }
 }
 

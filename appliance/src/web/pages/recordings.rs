@@ -45,6 +45,8 @@ pub struct View {
     pub chips: Vec<Chip>,
     /// What was found.
     pub items: Vec<Row>,
+    /// What came since the page was made; nothing at first.
+    pub news: News,
     /// How much that is.
     pub total_text: String,
     /// The first page.
@@ -53,6 +55,21 @@ pub struct View {
     pub older_url: Option<String>,
     /// What to say if there is nothing.
     pub nothing: Nothing,
+}
+
+/// What came since the page was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// `2 new recordings`; none is nothing.
+    pub text: Option<String>,
+}
+
+impl News {
+    /// Recordings made after the newest of those shown. Ids are in the order in which recordings were ordered.
+    fn since(shown: &str, newest: &[RecordingView]) -> Self {
+        let count = newest.iter().filter(|view| view.id.as_str() > shown).count() as u64;
+        Self { text: (count > 0).then(|| words::count(count, "new recording", "new recordings")) }
+    }
 }
 
 /// What is searched.
@@ -188,11 +205,15 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
         Err(problem) => return Err(problem),
     };
     let title = if asked.bin { "Bin" } else { "Recordings" };
-    let about = About { title, nav: "recordings", live: "recordings" };
+    let has_asked = asked.is_narrowed() || !asked.q.is_empty();
+    // Only the first page of all has a place for what is new.
+    let is_newest = !has_asked && !asked.bin && asked.cursor.is_empty();
+    let shown = found.items.iter().map(|view| view.id.as_str()).max().unwrap_or_default();
+    let live = if is_newest { format!("recordings:{shown}") } else { "recordings".to_owned() };
+    let about = About { title, nav: "recordings", live: &live };
     let mut frame = chrome::chrome(app, Some(caller), visit, about);
     frame.flash.extend(problem.as_ref().map(of_problem));
     let (folders, tags) = offered(app);
-    let has_asked = asked.is_narrowed() || !asked.q.is_empty();
     let view = View {
         chrome: frame,
         states: choices(
@@ -208,6 +229,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
         folders: choices_of("Any folder", folders.into_iter().map(|name| (name.clone(), name)), &asked.folder),
         tags: choices_of("Any tag", tags.into_iter().map(|name| (name.clone(), name)), &asked.tag),
         chips: chips(app, &asked, &clock),
+        news: News::default(),
         total_text: total_text(&asked, &found),
         newest_url: (!asked.cursor.is_empty()).then(|| asked.url("")),
         older_url: found.next.as_ref().map(|cursor| asked.url(cursor)),
@@ -304,17 +326,25 @@ fn nothing(asked: &Asked) -> Nothing {
 }
 
 #[derive(Serialize)]
+struct Since {
+    news: News,
+}
+
+#[derive(Serialize)]
 struct Live<'a> {
     recording: &'a Row,
 }
 
-/// Rows of the newest recordings when they change.
-pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<(), Problem> {
+/// Rows of the newest recordings when they change; and how many are newer than those shown.
+pub(super) fn pieces(app: &App, caller: &Caller, shown: Option<&str>, pieces: &mut Pieces) -> Result<(), Problem> {
     let newest = recordings::list(app, caller, &Filter { limit: Some(FOLLOWED), ..Filter::default() })?;
     for row in rows(app, caller, &chrome::room_clock(app), &newest.items) {
         pieces.add(&format!("rec-{}", row.id), "recording_row", &Live { recording: &row })?;
     }
-    Ok(())
+    match shown {
+        Some(shown) => pieces.add("news", "recordings_news", &Since { news: News::since(shown, &newest.items) }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

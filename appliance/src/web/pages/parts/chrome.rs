@@ -155,7 +155,7 @@ fn me(app: &App, caller: &Caller) -> Me {
 pub fn node(app: &App) -> Node {
     let room = app.store.room().ok().flatten();
     Node {
-        name: app.name.clone(),
+        name: app.name(),
         room: room.map_or_else(|| "Not claimed".to_owned(), |room| room.name),
         words: app.identity.words(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

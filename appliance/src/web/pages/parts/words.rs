@@ -112,10 +112,12 @@ pub fn clock(seconds: f64) -> String {
     format!("{}:{:02}:{:02}", whole / 3_600, whole / 60 % 60, whole % 60)
 }
 
-/// A length in words: `3.4 s`, `42 s`, `2 min 10 s`, `15 min`, `1 h 10 min`, `3 days`.
+/// A length in words: `20 ms`, `3.4 s`, `42 s`, `2 min 10 s`, `15 min`, `1 h 10 min`, `3 days`.
 pub fn length(seconds: f64) -> String {
     let whole = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
     match whole {
+        _ if seconds > 0.0 && seconds < 0.001 => "less than 1 ms".to_owned(),
+        _ if seconds > 0.0 && seconds < 0.1 => format!("{:.0} ms", seconds * 1_000.0),
         ..10 => {
             let tenths = format!("{:.1}", seconds.max(0.0));
             format!("{} s", tenths.strip_suffix(".0").unwrap_or(&tenths))
@@ -272,8 +274,8 @@ mod tests {
     fn lengths_and_sizes_are_as_people_say_them() {
         assert_eq!(clock(5530.9), "1:32:10");
         assert_eq!(
-            [3.4, 3.0, 42.0, 130.0, 900.0, 4_200.0].map(length),
-            ["3.4 s", "3 s", "42 s", "2 min 10 s", "15 min", "1 h 10 min"]
+            [0.0, 0.000_02, 0.0213, 0.1, 3.4, 3.0, 42.0, 130.0, 900.0, 4_200.0].map(length),
+            ["0 s", "less than 1 ms", "21 ms", "0.1 s", "3.4 s", "3 s", "42 s", "2 min 10 s", "15 min", "1 h 10 min"]
         );
         assert_eq!(
             [999, 691_200_000, 11_600_000_000, 999_960_000_000].map(bytes),

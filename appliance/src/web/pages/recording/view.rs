@@ -75,6 +75,8 @@ pub struct Head {
     pub node: Option<String>,
     /// Who made it, for paper.
     pub made_by: String,
+    /// Why its end cannot be moved: it has none.
+    pub extend_denied: Option<String>,
 }
 
 /// Both versions of what two people changed.
@@ -253,6 +255,7 @@ impl Head {
             row: Row::of(&detail.recording, clock, all, cannot.as_ref()),
             size_text: words::bytes(detail.recording.bytes),
             is_paused: detail.recording.state == crate::domain::TakeState::Paused,
+            extend_denied: detail.planned_seconds.is_none().then(|| pages::now::NO_END.to_owned()),
         }
     }
 }
