@@ -50,7 +50,7 @@ pub struct Card {
     pub disk: Option<String>,
     /// Its own pages; the fleet's if it told no address.
     pub url: String,
-    /// What can be done from here; nothing with a node that is not reached.
+    /// What can be done from here; nothing with a node that is not reached, or whose recorder does not answer.
     pub act: Option<Act>,
 }
 
@@ -231,7 +231,7 @@ impl Card {
                 .map(|more| format!("and {more} more")),
             disk: disk(node.disk_bytes),
             url: if node.is_here { "/".to_owned() } else { address.unwrap_or_else(|| "/fleet".to_owned()) },
-            act: (!is_lost).then(|| act(node, running, seen)),
+            act: (!is_lost && state != "offline").then(|| act(node, running, seen)),
         }
     }
 }
