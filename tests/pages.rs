@@ -77,6 +77,25 @@ fn spoil(value: &mut Value, text: &str) {
     }
 }
 
+/// Five hundred rooms of the fixture's kinds: the whole page, and small enough for a phone's connection.
+#[test]
+fn a_wall_of_five_hundred_rooms_is_whole() {
+    let (_, _, mut wall) = fixtures().into_iter().find(|(name, _, _)| name == "wall.minority").unwrap();
+    let kinds = wall["cards"].as_array().unwrap().clone();
+    let room = |number: usize| {
+        let mut card = kinds[number % kinds.len()].clone();
+        card["id"] = Value::from(format!("01993f4e-7c1a-7000-8000-{number:012}"));
+        card["name"] = Value::from(format!("Room {number}"));
+        card
+    };
+    wall["cards"] = (0..500).map(room).collect();
+
+    let html = render("pages/wall.html", &wall).unwrap();
+
+    assert_eq!(html.matches("<article ").count(), 500);
+    assert!(html.contains("Room 499") && html.len() < 600_000, "{} bytes", html.len());
+}
+
 #[test]
 fn views_have_the_shape_of_their_fixtures() {
     let mut checked = 0;
