@@ -15,6 +15,7 @@ pub mod tls;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -68,6 +69,8 @@ struct Inner {
     followed: Mutex<Option<(Token, Timestamp)>>,
     /// Someone joined or left: look anew at once.
     look: Notify,
+    /// This process has said what it is.
+    has_told: AtomicBool,
 }
 
 /// How reaching a node went.
@@ -121,6 +124,7 @@ impl Fleet {
             stories: Mutex::default(),
             followed: Mutex::default(),
             look: Notify::new(),
+            has_told: AtomicBool::new(false),
         }));
         runtime.spawn(links::keep(fleet.clone()));
         fleet
