@@ -277,7 +277,12 @@ impl Hub {
         while let Some(linked) = self.links.get_mut(&number) {
             linked.is_slow = !linked.link.has_room();
             if linked.is_slow {
-                return;
+                // What it said before it closed will not be taken any more.
+                match linked.session.closed_for().cloned() {
+                    Some(reason) => self.end(number, Ended::Closed(reason)),
+                    None => return,
+                }
+                continue;
             }
             let peer = linked.peer;
             match linked.session.poll_output() {
