@@ -4,7 +4,9 @@
 
 mod voters;
 
-use replicate::core::election::{Because, By, EPOCH_MAX, Election, Gated, Input, Member, Message, Mode, NoHandOver};
+use replicate::core::election::{
+    Because, By, EPOCH_MAX, Election, Gated, Input, Member, Message, Mode, Mutant, NoHandOver,
+};
 use replicate::core::election::{Output, Role, Settings, Token, Told, Why};
 use replicate::core::id::NodeId;
 use voters::{CALM, Fleet, Weather};
@@ -426,10 +428,22 @@ mod bad_days {
         println!("agreed after healing: p50 {} ms, max {} ms", took_ms[took_ms.len() / 2], took_ms[took_ms.len() - 1]);
     }
 
+    #[test]
+    fn that_a_low_token_is_answered_matters() {
+        let settings = Settings { mutant: Some(Mutant::NoNak), ..Settings::LOCAL };
+        let is_found = |seed| std::panic::catch_unwind(|| bad_day_of(seed, settings.clone())).is_err();
+
+        assert!((0..2_000).any(is_found));
+    }
+
     /// Returns how long the healed fleet took to agree.
     fn bad_day(seed: u64) -> u64 {
         let _replay = Replay(seed);
-        let mut fleet = Fleet::new(seed, roster(seed), Settings::LOCAL);
+        bad_day_of(seed, Settings::LOCAL)
+    }
+
+    fn bad_day_of(seed: u64, settings: Settings) -> u64 {
+        let mut fleet = Fleet::new(seed, roster(seed), settings);
         fleet.weather = Weather {
             loss_percent: [0, 0, 1, 10, 30][fleet.chance.below(5) as usize],
             delay_ms_max: [5, 50, 200][fleet.chance.below(3) as usize],

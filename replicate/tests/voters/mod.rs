@@ -295,7 +295,7 @@ impl Fleet {
             for to in 0..self.nodes.len() {
                 if self.nodes[from].paused.is_none() && self.links.contains(&(from.min(to), from.max(to))) {
                     let boots = (self.nodes[from].boot, self.nodes[to].boot);
-                    self.through(from, to, Event::Order { from, to, boots, token });
+                    self.through(Event::Order { from, to, boots, token });
                 }
             }
         }
@@ -355,7 +355,7 @@ impl Fleet {
             Output::Send { to, message } => {
                 let Some(to) = self.nodes.iter().position(|node| node.name == to) else { return };
                 let boots = (boot, self.nodes[to].boot);
-                self.through(at, to, Event::Deliver { from: at, to, boots, message });
+                self.through(Event::Deliver { from: at, to, boots, message });
             }
             Output::Store(token) => {
                 let takes_ms = self.chance.between(1, 20);
@@ -372,12 +372,11 @@ impl Fleet {
         }
     }
 
-    fn through(&mut self, from: usize, to: usize, event: Event) {
+    fn through(&mut self, event: Event) {
         if !self.chance.is(self.weather.loss_percent) {
             let delay_ms = self.chance.between(1, self.weather.delay_ms_max);
             self.later(delay_ms, event);
         }
-        let _ = (from, to);
     }
 
     fn passes(&self, from: usize, to: usize, boots: (u32, u32)) -> bool {
