@@ -5,7 +5,7 @@
 mod voters;
 
 use replicate::core::election::{
-    Because, By, EPOCH_MAX, Election, Gated, Input, Member, Message, Mode, Mutant, NoHandOver,
+    Because, By, EPOCH_MAX, Election, Gated, Held, Input, Member, Message, Mode, Mutant, NoHandOver,
 };
 use replicate::core::election::{Output, Role, Settings, Token, Told, Why};
 use replicate::core::id::NodeId;
@@ -172,6 +172,27 @@ fn two_halves_each_have_a_coordinator_and_then_the_story_is_told() {
     let (lasted_ms, ours, theirs) = overlap.expect("who lost its reign tells of both");
     assert_eq!((ours, theirs), (name(1), name(3)));
     assert!((25_000..=30_000).contains(&lasted_ms), "{lasted_ms}");
+}
+
+/// Two reign, and the only node that both reach follows the greater. Returns whether they have agreed 20 s later.
+fn agrees_over_a_bridge(mutant: Option<Mutant>) -> bool {
+    let roster = (1..=3).map(|at| Member::new(name(at))).collect();
+    let mut fleet = Fleet::new(21, roster, Settings { mutant, ..Settings::LOCAL });
+    fleet.run(4_000);
+    fleet.part(0, 1);
+    fleet.part(0, 2);
+    fleet.run(30_000);
+    assert_eq!(fleet.coordinators().len(), 2);
+    fleet.mend();
+    fleet.part(0, 1);
+    fleet.run(20_000);
+    fleet.is_agreed(true)
+}
+
+#[test]
+fn who_bears_a_low_token_is_told_even_over_a_bridge() {
+    assert!(agrees_over_a_bridge(None));
+    assert!(!agrees_over_a_bridge(Some(Mutant::NoNak)), "the test must be able to fail");
 }
 
 #[test]
@@ -372,6 +393,21 @@ fn a_claim_is_durable_before_it_is_announced_and_above_all_answers() {
     assert_eq!(why, Err(Why::Minority { act: Gated::RetireNode, followed: 1, of: 2 }), "nobody has answered yet");
 }
 
+/// Seed 16213: one answer spoke of a lease, the next of a greater token, and the node followed the lease. It had two
+/// truths then: whom it followed, and whom it obeyed.
+#[test]
+fn a_lease_below_another_answer_is_not_followed() {
+    let mut election = lone(Token::NONE, 2);
+    let low = Token { epoch: 4, node: name(2), inc: 1 };
+    let great = Token { epoch: 5, node: name(3), inc: 1 };
+    let held = Some(Held { token: low, age_ms: 0, reigned_ms: 0 });
+    for (from, seen, held) in [(2, low, held), (3, great, None)] {
+        election.input(10, Input::Heard { from: name(from), message: Message::ProbeOk { round: 1, seen, held } });
+    }
+
+    assert!(!matches!(election.role(), Role::Follower { .. }), "{:?}", election.role());
+}
+
 #[test]
 fn a_mistaken_or_forged_message_changes_nothing() {
     let mut election = lone(Token::NONE, 1);
@@ -423,27 +459,16 @@ mod bad_days {
             Some(seed) => seed..seed + 1,
             None => 0..number("ELECTION_SEEDS").unwrap_or(2_000),
         };
-        let mut took_ms: Vec<u64> = seeds.map(bad_day).collect();
+        // Found ones first: 16213 followed a lease below a token another answer spoke of.
+        let mut took_ms: Vec<u64> = [16_213].into_iter().chain(seeds).map(bad_day).collect();
         took_ms.sort_unstable();
         println!("agreed after healing: p50 {} ms, max {} ms", took_ms[took_ms.len() / 2], took_ms[took_ms.len() - 1]);
-    }
-
-    #[test]
-    fn that_a_low_token_is_answered_matters() {
-        let settings = Settings { mutant: Some(Mutant::NoNak), ..Settings::LOCAL };
-        let is_found = |seed| std::panic::catch_unwind(|| bad_day_of(seed, settings.clone())).is_err();
-
-        assert!((0..2_000).any(is_found));
     }
 
     /// Returns how long the healed fleet took to agree.
     fn bad_day(seed: u64) -> u64 {
         let _replay = Replay(seed);
-        bad_day_of(seed, Settings::LOCAL)
-    }
-
-    fn bad_day_of(seed: u64, settings: Settings) -> u64 {
-        let mut fleet = Fleet::new(seed, roster(seed), settings);
+        let mut fleet = Fleet::new(seed, roster(seed), Settings::LOCAL);
         fleet.weather = Weather {
             loss_percent: [0, 0, 1, 10, 30][fleet.chance.below(5) as usize],
             delay_ms_max: [5, 50, 200][fleet.chance.below(3) as usize],

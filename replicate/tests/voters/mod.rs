@@ -338,6 +338,9 @@ impl Fleet {
             outputs.push_back(output);
         }
         let due = election.poll_timeout();
+        if let Role::Follower { token, .. } | Role::Coordinator { token, .. } = election.role() {
+            assert_eq!(token, election.standing(now_ms).seen, "follows one and obeys another");
+        }
         for output in outputs {
             self.carry_out(at, output);
         }
