@@ -1,10 +1,11 @@
-//! The real `Election`, checked by stateright over every order of messages, losses, cuts, crashes, new cards and ends of
-//! leases within small bounds, and proof that the check sees five known bugs (the sixth, `NoNak`, only
-//! costs time, since a probe tells a low token too: it is found in `tests/election.rs`).
+//! The real `Election`, checked by stateright over orders of messages, losses, cuts, crashes, new cards and ends of
+//! leases, breadth first up to a number of states, and proof that the check sees five known bugs. The sixth, `NoNak`,
+//! needs two coordinators with one bridge between them: `tests/election.rs`.
 //!
 //! Time is abstract: a node's clock stands until it wakes, then jumps to its deadline and is set back, so a state has no
-//! history of times. Two assumptions are kept: a lease does not end while its coordinator reigns and is connected, and a
-//! store takes less time than answers are waited for. Asking and answering who coordinates is one step here; it is taken apart in `tests/election.rs`.
+//! history of times. Assumed: a lease does not end while its coordinator reigns and is connected; a store takes less
+//! time than answers are waited for; asking and answering who coordinates is one step. `tests/election.rs` takes these
+//! apart. The network is a set and leaves out `Followed` but for hand-overs: no majorities and no duplicates here.
 
 use replicate::core::election::{Election, Input, Member, Message, Mutant, Output, Role, Settings, Token, Told};
 use replicate::core::id::NodeId;
