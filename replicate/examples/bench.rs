@@ -1,22 +1,27 @@
 //! How fast a store is on this machine, beside plain redb in the same run: `cargo run --release -p replicate --example
-//! bench [folder]`. Prints one JSON line a number: `{name, value, unit, goal, peer, peer_value, ratio}`; `ratio` above 1
+//! bench [folder [link]]` (`link`: only two sessions and what is between them). Prints one JSON line a number: `{name, value, unit, goal, peer, peer_value, ratio}`; `ratio` above 1
 //! means better than the peer. The peer keeps the same bytes in one table, no more: no chain, no records, no index, and a
 //! one-phase commit, after which a crashed file must be walked. Numbers of a shared machine vary; run it three times.
 #![allow(clippy::disallowed_methods)] // A stopwatch is all a bench is.
 
 use redb::{Database, TableDefinition};
+use replicate::core::election::Token;
 use replicate::core::entry::{Moment, Quality};
-use replicate::core::exchange::{self, Vector};
+use replicate::core::exchange::{self, Records, Vector};
 use replicate::core::id::{BootId, NodeId, Origin, RecordId, Stream};
 use replicate::core::index::Keys;
+use replicate::core::log;
 use replicate::core::memory::Memory;
+use replicate::core::message::FleetId;
 use replicate::core::record::Record;
 use replicate::core::schema::{Form, Kind, Schema};
+use replicate::core::session::{Clock, Input, Limits, Me, Output, Session};
 use replicate::core::view::Staged;
+use replicate::core::wire;
 use replicate::core::write::{self, Act, Draft, Replaces};
 use replicate::disk::opening::Settings;
 use replicate::disk::store::{Applied, Batch, Scan, Store, Ticket};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +29,8 @@ use std::time::Instant;
 const PLAIN: TableDefinition<&[u8], &[u8]> = TableDefinition::new("plain");
 const FOREIGN: u128 = 60_000;
 const BATCH: usize = 512;
+/// Entries that cross a link in memory: many, so that what grows faster than they do is seen.
+const LINKED: u128 = 200_000;
 const WRITERS: u128 = 8;
 const ACTS: u128 = 250;
 
@@ -31,6 +38,12 @@ fn main() {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = folder.join(format!("replicate-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    if std::env::args().nth(2).is_none_or(|only| only == "link") {
+        link(&folder);
+    }
+    if std::env::args().nth(2).is_some() {
+        return std::fs::remove_dir_all(&folder).unwrap();
+    }
     local_acts(&folder);
     let fresh = foreign(FOREIGN, FOREIGN);
     let bytes: usize = fresh.iter().map(|raw| raw.len()).sum();
@@ -226,8 +239,149 @@ fn fact(record: u128, number: u128) -> Draft {
     Draft { kind: "fact".into(), id: id(record), act, by: "u:01J9ZP".into(), why: None, reports: false }
 }
 
-/// A node that wrote so many entries over so many records, and what it would send.
-fn foreign(entries: u128, records: u128) -> Vec<Arc<[u8]>> {
+/// One end of a link: where entries are read, and how they are kept. Keeping may take a while.
+trait Place {
+    type Records: Records;
+    fn records(&self) -> &Self::Records;
+    fn apply(&mut self, batch: u64, entries: Vec<Arc<[u8]>>, is_urgent: bool);
+    fn applied(&mut self) -> Option<Input>;
+}
+
+struct InMemory {
+    state: Memory,
+    schema: Schema,
+    applied: VecDeque<Input>,
+}
+
+impl Place for InMemory {
+    type Records = Memory;
+
+    fn records(&self) -> &Memory {
+        &self.state
+    }
+
+    fn apply(&mut self, batch: u64, entries: Vec<Arc<[u8]>>, _is_urgent: bool) {
+        let mut staged = Staged::new(&self.state).unwrap();
+        for raw in &entries {
+            log::accept(&mut staged, &self.schema, None, raw).unwrap();
+        }
+        let changes = staged.changes;
+        self.state.keep(changes);
+        let applied = Applied { new: entries.len(), ..Applied::default() };
+        self.applied.push_back(Input::Applied { batch, applied: Ok(applied) });
+    }
+
+    fn applied(&mut self) -> Option<Input> {
+        self.applied.pop_front()
+    }
+}
+
+struct OnDisk {
+    store: Store,
+    tickets: VecDeque<(u64, Ticket<Applied>)>,
+}
+
+impl Place for OnDisk {
+    type Records = Store;
+
+    fn records(&self) -> &Store {
+        &self.store
+    }
+
+    fn apply(&mut self, batch: u64, entries: Vec<Arc<[u8]>>, is_urgent: bool) {
+        self.tickets.push_back((batch, self.store.apply(entries, moment(), is_urgent)));
+    }
+
+    fn applied(&mut self) -> Option<Input> {
+        let outcome = self.tickets.front()?.1.look()?;
+        let (batch, _) = self.tickets.pop_front()?;
+        Some(Input::Applied { batch, applied: Ok(outcome.unwrap()) })
+    }
+}
+
+/// Two nodes, one of which lacks what the other has: entries a second through both sessions and the wire form, and bytes
+/// on the wire in both directions, before compression.
+fn link(folder: &Path) {
+    let state = foreign_state(LINKED, LINKED);
+    let empty = || InMemory { state: Memory::default(), schema: schema(1), applied: VecDeque::new() };
+    let (count, mut from, mut to) = (LINKED as u64 + 1, InMemory { state, ..empty() }, empty());
+    let (seconds, bytes) = carry(&mut from, &mut to, count);
+    line("link_in_memory", count as f64 / seconds, "records/s", None, None, true);
+    line("link_bytes_raw", bytes as f64 / count as f64, "bytes/record", None, None, false);
+
+    let entries = foreign(FOREIGN, FOREIGN);
+    let end = |name: &str| OnDisk { store: store(&folder.join(name), schema(1)), tickets: VecDeque::new() };
+    let (count, mut from, mut to) = (entries.len() as u64, end("from.redb"), end("to.redb"));
+    for batch in entries.chunks(BATCH) {
+        assert_eq!(from.store.apply(batch.to_vec(), moment(), false).wait().unwrap().refused, 0);
+    }
+    let (seconds, _) = carry(&mut from, &mut to, count);
+    line("link_durable", count as f64 / seconds, "records/s", Some(20_000.0), None, true);
+    line(
+        "link_batches_per_commit",
+        count as f64 / to.store.status().commits as f64,
+        "records/commit",
+        None,
+        None,
+        true,
+    );
+}
+
+/// Carries until the second end has so many entries of the foreign node.
+fn carry<P: Place>(from: &mut P, to: &mut P, count: u64) -> (f64, u64) {
+    let (a, b) = (NodeId::from_u128(11), NodeId::from_u128(12));
+    let mut sessions = [session(a), session(b)];
+    let mut said: [VecDeque<Vec<u8>>; 2] = [VecDeque::new(), VecDeque::new()];
+    let log = Origin { node: NodeId::from_u128(2), inc: 1, nonce: 2 }.log(Stream::Own);
+    let (began, mut bytes) = (Instant::now(), 0);
+    let now_ms = || began.elapsed().as_millis() as u64;
+    sessions[0].input(0, Input::Opened { peer: b }, from.records()).unwrap();
+    sessions[1].input(0, Input::Opened { peer: a }, to.records()).unwrap();
+    while sessions[0].peer_has(log) < count {
+        let mut is_idle = true;
+        for (side, place) in [&mut *from, &mut *to].into_iter().enumerate() {
+            let heard = said[side].pop_front().map(|bytes| Input::Heard(wire::decode(&bytes).unwrap()));
+            for input in [heard, place.applied()].into_iter().flatten() {
+                is_idle = false;
+                sessions[side].input(now_ms(), input, place.records()).unwrap();
+            }
+            while let Some(output) = sessions[side].poll_output() {
+                match output {
+                    Output::Send(message) => {
+                        let raw = wire::encode(&message);
+                        bytes += raw.len() as u64;
+                        said[1 - side].push_back(raw);
+                    }
+                    Output::Apply { batch, entries, is_urgent, .. } => place.apply(batch, entries, is_urgent),
+                    Output::Told(_) => {}
+                    Output::Close(reason) => panic!("{reason}"),
+                }
+            }
+        }
+        if is_idle {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+    (began.elapsed().as_secs_f64(), bytes)
+}
+
+fn session(node: NodeId) -> Session {
+    let me = Me {
+        fleet: FleetId::from_u128(1),
+        origin: Origin { node, inc: 1, nonce: 1 },
+        boot: BootId([1; 16]),
+        build: "bench".to_string(),
+        kinds: BTreeMap::new(),
+        features: Vec::new(),
+        wants: Stream::ALL.to_vec(),
+        seen: Token::NONE,
+        clock: Clock { wall_at_zero_ms: 0, q: Quality::Ntp },
+    };
+    Session::new(me, Limits::default())
+}
+
+/// A node that wrote so many entries over so many records.
+fn foreign_state(entries: u128, records: u128) -> Memory {
     let (us, schema) = (Origin { node: NodeId::from_u128(2), inc: 1, nonce: 2 }, schema(1));
     let mut state = Memory::default();
     let mut staged = Staged::new(&state).unwrap();
@@ -240,6 +394,12 @@ fn foreign(entries: u128, records: u128) -> Vec<Arc<[u8]>> {
         let changes = staged.changes;
         state.keep(changes);
     }
+    state
+}
+
+/// What such a node would send.
+fn foreign(entries: u128, records: u128) -> Vec<Arc<[u8]>> {
+    let (state, us) = (foreign_state(entries, records), NodeId::from_u128(2));
     let (mut sent, mut vector) = (Vec::new(), Vector::new());
     loop {
         let export = exchange::export(&state, Stream::Own, &vector).unwrap();
@@ -250,6 +410,6 @@ fn foreign(entries: u128, records: u128) -> Vec<Arc<[u8]>> {
         }
         let last = replicate::core::entry::Entry::parse(sent.last().unwrap()).unwrap();
         let mark = exchange::Mark { seq: last.at.dot.seq, hash: last.hash };
-        vector.insert((us.node, us.inc), mark);
+        vector.insert((us, 1), mark);
     }
 }

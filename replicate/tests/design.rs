@@ -33,7 +33,7 @@ fn the_map_names_every_source_and_only_what_exists() {
 #[cfg(feature = "disk")]
 #[test]
 fn the_limits_are_the_ones_written_down() {
-    use replicate::core::{entry, exchange, index, log, write};
+    use replicate::core::{entry, exchange, flow, index, log, message, session, wire, write};
     use replicate::disk::{self, feed, place, store};
     let design = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md")).unwrap();
     let limits = design.split("## Limits").nth(1).unwrap();
@@ -50,6 +50,17 @@ fn the_limits_are_the_ones_written_down() {
         format!("| acts in a batch | {} |", write::BATCH_ACTS_MAX),
         format!("| dooms | {} |", thousands(log::DOOMS_MAX as usize)),
         format!("| {} entries, {} KiB |", exchange::EXPORT_ENTRIES_MAX, exchange::EXPORT_BYTES_MAX / 1024),
+        format!("| {} MiB raw, a hello {} KiB |", wire::MESSAGE_BYTES_MAX >> 20, wire::HELLO_BYTES_MAX >> 10),
+        format!("| vector's part | {} marks |", thousands(message::VECTOR_MARKS_MAX)),
+        format!(
+            "| {}, {}, {} KiB |",
+            thousands(flow::WINDOW_INITIAL as usize >> 10),
+            thousands(flow::WINDOW_MAX as usize >> 10),
+            flow::SEC_RESERVE >> 10
+        ),
+        format!("| batches under way | {} |", session::BATCHES_MAX),
+        format!("| logs a session follows | {} |", thousands(session::LOGS_MAX)),
+        format!("| outputs not taken | {} |", thousands(session::OUTPUTS_MAX)),
         format!("| queue | {} entries |", thousands(store::QUEUE_ENTRIES_MAX)),
         format!("| feed | {} changes |", thousands(feed::FEED_MAX)),
         format!("| scan | {} hits |", thousands(store::SCAN_MAX)),

@@ -4,7 +4,7 @@
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
 use replicate::core::entry::{Moment, Quality};
-use replicate::core::exchange::{self, EXPORT_ENTRIES_MAX};
+use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::log::{self, Accepted, Refusal};
 use replicate::core::memory::Memory;
@@ -124,6 +124,25 @@ impl Node {
         let changes = staged.changes;
         self.state.keep(changes);
         Ok(accepted)
+    }
+
+    /// Lets others' entries join, each by itself, as the disk's writer does.
+    pub fn apply(&mut self, entries: &[Arc<[u8]>]) -> Applied {
+        let mut staged = Staged::new(&self.state).unwrap();
+        let mut applied = Applied::default();
+        for (number, raw) in entries.iter().enumerate() {
+            match log::accept(&mut staged, &self.schema, Some(self.us), raw) {
+                Ok(Accepted::New) => applied.new += 1,
+                Ok(Accepted::Duplicate) => applied.duplicates += 1,
+                Err(refusal) => {
+                    applied.refused += 1;
+                    applied.refusals.push((number, refusal));
+                }
+            }
+        }
+        let changes = staged.changes;
+        self.state.keep(changes);
+        applied
     }
 
     /// What this node lacks of another's stream.

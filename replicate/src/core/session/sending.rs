@@ -31,6 +31,8 @@ struct Retry {
     at_ms: Option<u64>,
     /// The last wait; 0 if all went well.
     wait_ms: u64,
+    /// Batches before this number were sent before it failed: their fate says nothing.
+    since: u64,
 }
 
 #[derive(Debug)]
@@ -201,7 +203,10 @@ impl Session {
             self.sending.flow.took(sent.sent_ms, now_ms, sent.bytes);
         }
         self.sending.flow.ended(sent.class, sent.bytes);
-        self.sending.retries[usize::from(ack.stream.number())] = Retry::default();
+        let retry = &mut self.sending.retries[usize::from(ack.stream.number())];
+        if ack.number >= retry.since {
+            *retry = Retry::default();
+        }
         let ends: BTreeMap<_, _> = ack.marks.iter().map(|dot| ((dot.node, dot.inc), dot.seq)).collect();
         for (log, last) in sent.lasts {
             let has = ends.get(&(log.node, log.inc)).copied().unwrap_or(0);
@@ -246,8 +251,12 @@ impl Session {
         self.sending.flow.ended(sent.class, sent.bytes);
         let (first, max) = (self.limits.retry_ms, self.limits.retry_max_ms);
         let retry = &mut self.sending.retries[usize::from(nak.stream.number())];
-        retry.wait_ms = (retry.wait_ms * 2).clamp(first, max);
-        retry.at_ms = Some(now_ms + retry.wait_ms);
+        // Batches that were under way together fail together: that is one failure.
+        if nak.number >= retry.since {
+            retry.wait_ms = (retry.wait_ms * 2).clamp(first, max);
+            retry.at_ms = Some(now_ms + retry.wait_ms);
+            retry.since = self.sending.number + 1;
+        }
         for (log, _) in sent.lasts {
             self.known.failed(log, nak.number, self.sending.number + 1);
             let ours = records.end(log)?.map_or(0, |head| head.seq);
