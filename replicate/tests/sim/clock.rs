@@ -76,11 +76,15 @@ impl Clock {
         (1_000 + up_ms + up_ms * self.drift / 1000) as u64
     }
 
-    pub fn moment(&self, now_ms: u64) -> Moment {
+    pub fn boot_id(&self) -> BootId {
         let mut boot = [0; 16];
         boot[..4].copy_from_slice(&self.boot.to_be_bytes());
+        BootId(boot)
+    }
+
+    pub fn moment(&self, now_ms: u64) -> Moment {
         let wall = self.wall_zero_ms + now_ms as i64 + now_ms as i64 * self.drift / 1000;
-        Moment { wall, q: self.q, boot: BootId(boot), mono: self.mono(now_ms) }
+        Moment { wall, q: self.q, boot: self.boot_id(), mono: self.mono(now_ms) }
     }
 
     pub fn for_sessions(&self, now_ms: u64) -> session::Clock {

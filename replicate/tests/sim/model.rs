@@ -77,6 +77,9 @@ impl Model {
     /// The versions that count for who has these: those no entry of the same record and group names.
     pub fn live(&self, have: &Have, record: &RecordKey, group: Option<&str>) -> Vec<&Known> {
         let has = |known: &&Known| {
+            if matches!(known.op, Op::Open | Op::Unknown(_)) {
+                return false;
+            }
             let hashes = have.get(&known.at.log());
             hashes.and_then(|hashes| hashes.get(known.at.dot.seq as usize - 1)) == Some(&known.hash)
         };

@@ -175,7 +175,8 @@ impl World {
             Event::Tick { at, boot } if is_boot(self, at, boot) => self.tick(at),
             Event::Kept { at, boot } if is_boot(self, at, boot) => self.kept(at),
             Event::Token { at, boot, token } if is_boot(self, at, boot) => {
-                self.machines[at].token = token;
+                let machine = &mut self.machines[at];
+                machine.token = machine.token.max(token);
                 self.election_input(at, Input::Stored(token));
             }
             Event::Dial => self.dial(),
@@ -373,7 +374,7 @@ impl World {
             let me = Me {
                 fleet: FleetId::from_u128(7),
                 origin,
-                boot: machine.clock.moment(0).boot,
+                boot: machine.clock.boot_id(),
                 build: String::new(),
                 kinds: BTreeMap::new(),
                 features: Vec::new(),
