@@ -109,7 +109,14 @@ impl World {
             assert!(truth.live.is_empty(), "I6: {record:?} is gone at {at}");
             return;
         };
-        assert!(shown.live() == truth.live, "I6: {record:?} at {at} is {:?}, not {:?}", shown.live(), truth.live);
+        let history = || self.model.history(&machine.have, record);
+        assert!(
+            shown.live() == truth.live,
+            "I6: {record:?} at {at} is {:?}, not {:?}; it has {}",
+            shown.live(),
+            truth.live,
+            history()
+        );
         let lives = (shown.is_deleted(), shown.exists());
         assert!(lives == (truth.is_deleted, truth.exists), "I6: {record:?} at {at} is deleted or not: {lives:?}");
         for (group, is_disabled) in &truth.disabled {

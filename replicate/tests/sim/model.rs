@@ -74,6 +74,20 @@ impl Model {
         self.is_double(log) && self.contents.range(log.at(0)..=log.at(u64::MAX)).any(|(_, hashes)| hashes.len() > 1)
     }
 
+    /// All entries of a record, for people; those who has these lacks are marked.
+    pub fn history(&self, have: &Have, record: &RecordKey) -> String {
+        let of_record = self.records.get(record).into_iter().flatten().filter_map(|place| self.entries.get(place));
+        let line = |known: &Known| {
+            let hashes = have.get(&known.at.log());
+            let has = hashes.and_then(|hashes| hashes.get(known.at.dot.seq as usize - 1)) == Some(&known.hash);
+            let dots = |dot: &Dot| format!("{}/{}/{}", dot.node.0[15], dot.inc, dot.seq);
+            let sup: Vec<String> = known.sup.iter().map(dots).collect();
+            let (mark, at) = (if has { ' ' } else { '-' }, dots(&known.at.dot));
+            format!("\n{mark} {at} lam {} {:?} {} over {sup:?}", known.lam, known.op, known.group)
+        };
+        of_record.map(line).collect()
+    }
+
     /// The versions that count for who has these: those no entry of the same record and group names.
     pub fn live(&self, have: &Have, record: &RecordKey, group: Option<&str>) -> Vec<&Known> {
         let has = |known: &&Known| {
@@ -85,7 +99,9 @@ impl Model {
         };
         let of_record = self.records.get(record).into_iter().flatten();
         let all: Vec<&Known> = of_record.filter_map(|place| self.entries.get(place)).filter(has).collect();
-        let is_named = |known: &Known| all.iter().any(|by| by.group == known.group && by.sup.contains(&known.at.dot));
+        // Where two boxes used one name an entry can name its own place: that replaces nothing.
+        let names = |by: &Known, known: &Known| by.at != known.at && by.sup.contains(&known.at.dot);
+        let is_named = |known: &Known| all.iter().any(|by| by.group == known.group && names(by, known));
         let is_asked = |known: &&Known| group.is_none_or(|group| known.group == group);
         all.iter().copied().filter(|known| !is_named(known)).filter(is_asked).collect()
     }

@@ -31,9 +31,9 @@ const FAULTS: [(u64, &str); 23] = [
     (3, "flashed, told"),
     (1, "flashed, untold"),
     (2, "cloned"),
-    (6, "backup taken"),
-    (2, "backup restored"),
-    (1, "disk lied"),
+    (14, "backup taken"),
+    (4, "backup restored"),
+    (3, "disk lied"),
     (4, "disk fails"),
     (3, "disk full"),
     (4, "clock jumps"),
@@ -52,7 +52,8 @@ impl World {
         if !self.machines[at].is_up {
             return;
         }
-        if self.has_bulk && self.acts.is_multiple_of(12) {
+        if self.has_bulk && self.acts > 15 {
+            self.has_bulk = false;
             self.bulk(at);
         } else if self.chance.is(6) {
             self.ghost_writes(at);
@@ -136,7 +137,7 @@ impl World {
     /// More than a window.
     fn bulk(&mut self, at: usize) {
         self.hit("bulk");
-        for _ in 0..45 {
+        for _ in 0..32 {
             let value = format!("\"{}\"", "x".repeat(40_000));
             let put = Act::Put { group: "what".to_string(), value, replaces: Replaces::All };
             let number = 1_000 + u128::from(self.acts);
@@ -198,7 +199,10 @@ impl World {
                 None => return,
             }
         };
-        let at = self.chance.below(self.fleet);
+        let mut at = self.chance.below(self.fleet);
+        if matches!(name, "backup restored" | "disk lied") {
+            at = (0..self.fleet).find(|at| self.machines[*at].image.is_some()).unwrap_or(at);
+        }
         let is_done = self.cable_fault(name) || (self.machines[at].is_up && self.machine_fault(at, name));
         if is_done {
             self.hit(name);
