@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 10_000;
 
-const OF_RECORDS: [Mutant; 23] = [
+const OF_RECORDS: [Mutant; 22] = [
     Mutant::AckBeforeCommit,
     Mutant::VectorBeforeData,
     Mutant::EchoStorm,
@@ -25,7 +25,6 @@ const OF_RECORDS: [Mutant; 23] = [
     Mutant::SecBehindBulk,
     Mutant::NonceIgnored,
     Mutant::FailureForgotten,
-    Mutant::GivesUpAtOnce,
     Mutant::NoPreviousHash,
     Mutant::GapAccepted,
     Mutant::ForkIsDuplicate,

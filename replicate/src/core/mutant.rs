@@ -20,8 +20,6 @@ pub enum Mutant {
     NonceIgnored,
     /// A batch that the peer could not keep is not sent again.
     FailureForgotten,
-    /// After one refusal nothing of a log is ever sent again.
-    GivesUpAtOnce,
     /// The hash of the entry before is not looked at.
     NoPreviousHash,
     /// An entry joins although entries before it are missing.

@@ -46,7 +46,7 @@ impl World {
         if self.is_healing {
             return;
         }
-        let after_ms = self.chance.between(50, 700);
+        let after_ms = self.chance.between(50, if self.is_calm { 4_000 } else { 700 });
         self.later(after_ms, Event::Act);
         let at = self.chance.below(self.machines.len());
         if !self.machines[at].is_up {
@@ -184,7 +184,7 @@ impl World {
     // Faults.
 
     pub fn fault_again(&mut self) {
-        if self.is_healing {
+        if self.is_healing || self.is_calm {
             return;
         }
         let after_ms = self.chance.between(200, 3_000);
@@ -383,10 +383,22 @@ impl World {
 
     // The end.
 
+    /// Every machine is well and stays so; cables stay as they are.
+    pub fn calm_down(&mut self) {
+        self.is_calm = true;
+        self.hit("calm with standing cuts");
+        self.queue.retain(|_, event| !matches!(event, Event::Mend));
+        self.repair();
+    }
+
     pub fn heal(&mut self) {
         self.is_healing = true;
-        (self.network.loss_percent, self.network.delay_ms) = (0, 20);
         self.later(0, Event::Mend);
+        self.repair();
+    }
+
+    fn repair(&mut self) {
+        (self.network.loss_percent, self.network.delay_ms) = (0, 20);
         for at in 0..self.machines.len() {
             self.make_well(at);
             self.machines[at].paused_until_ms = 0;

@@ -1,9 +1,10 @@
 //! What sessions and elections want done: said, kept, told, closed. Each is looked at before it is done.
 
+use super::disk::Keeper;
 use super::machine::Job;
 use super::network::Packet;
 use super::world::{Event, World};
-use replicate::core::election::{Input, Output, Role, Token, Told};
+use replicate::core::election::{By, Input, Output, Role, Token, Told};
 use replicate::core::entry::Entry;
 use replicate::core::id::{LogId, Position, Stream};
 use replicate::core::message::{Cause, Message, VectorPart};
@@ -84,10 +85,11 @@ impl World {
         let machine = &mut self.machines[at];
         let Some(end) = machine.ends.get_mut(&link) else { return };
         if let Err(unreadable) = end.session.input(now_ms, input, &machine.keeper) {
-            assert!(machine.health != super::machine::Health::Well, "{unreadable}");
+            assert!(matches!(machine.keeper, Keeper::Redb(_)), "{unreadable}");
             let end = end.end;
             self.drop_end(link, end);
-            return self.later(3, Event::Reset { link, end: 1 - end });
+            self.later(3, Event::Reset { link, end: 1 - end });
+            return self.poke(at);
         }
         while let Some(output) = self.machines[at].ends.get_mut(&link).and_then(|end| end.session.poll_output()) {
             match output {
@@ -100,6 +102,15 @@ impl World {
             }
         }
         self.set_timer(at);
+    }
+
+    /// A store that failed opens its file again at the next job: somebody has to give it one, or nothing is read any
+    /// more.
+    fn poke(&mut self, at: usize) {
+        self.hit("not readable after a failure");
+        if self.machines[at].jobs.is_empty() {
+            self.ask(at, Job::Apply { link: None, entries: Vec::new() });
+        }
     }
 
     fn say(&mut self, at: usize, link: u64, message: Message) {
@@ -159,8 +170,9 @@ impl World {
                     self.ask(at, Job::Renew);
                 }
             }
-            session::Told::LeftAlone { why, .. } => {
+            session::Told::LeftAlone { log, why } => {
                 self.hit("log left alone");
+                assert!(self.model.is_double(log), "I10: {log:?} is left alone: {why}");
                 if why != Cause::Fork {
                     self.machines[at].ends.get_mut(&link).unwrap().wants_new_link = true;
                 }
@@ -210,8 +222,10 @@ impl World {
                     let after_ms = self.chance.between(1, disk_ms);
                     self.later(after_ms, Event::Token { at, boot, token });
                 }
-                Output::Told(Told::Elected { token, .. }) => {
+                Output::Told(Told::Elected { token, by, .. }) => {
                     self.hit("reign");
+                    let is_idle = by == By::Vacancy && self.is_settled;
+                    assert!(!is_idle, "I8: {token:?} in calm weather: nobody lost a coordinator");
                     let is_double = self.model.doubles.contains(&(token.node, token.inc));
                     assert!(self.reigns.insert(token) || is_double, "I8: {token:?} names two reigns");
                     assert!(token <= self.machines[at].token, "I8: {token:?} reigns and is not durable");

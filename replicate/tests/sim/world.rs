@@ -55,6 +55,10 @@ pub struct World {
     pub is_wired: bool,
     pub has_bulk: bool,
     pub is_healing: bool,
+    /// No more faults: what is cut stays cut.
+    pub is_calm: bool,
+    /// It has been calm for so long that nobody has a reason to take the role.
+    pub is_settled: bool,
     pub acts: u64,
     /// A log of a version to come.
     pub ghost: Vec<std::sync::Arc<[u8]>>,
@@ -127,6 +131,8 @@ impl World {
             is_wired,
             has_bulk,
             is_healing: false,
+            is_calm: false,
+            is_settled: false,
             acts: 0,
             ghost: Vec::new(),
             steps: 0,

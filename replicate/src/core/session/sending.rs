@@ -216,8 +216,7 @@ impl Session {
         for (log, last) in sent.lasts {
             let has = ends.get(&(log.node, log.inc)).copied().unwrap_or(0);
             let (number, next) = (ack.number, self.sending.number + 1);
-            let refusals_max = if is_on(Mutant::GivesUpAtOnce) { 1 } else { self.limits.refusals_max };
-            match self.known.acknowledged(log, (has, last), number, next, refusals_max) {
+            match self.known.acknowledged(log, (has, last), number, next, self.limits.refusals_max) {
                 Next::Known | Next::Again => {}
                 Next::LeftAlone => self.tell(Told::LeftAlone { log, why: Cause::Unfit }),
             }
