@@ -193,6 +193,17 @@ impl World {
 
     // The election.
 
+    /// Who is linked with whom, and what each is.
+    pub fn map(&self) -> String {
+        let line = |at: usize| {
+            let machine = &self.machines[at];
+            let peers: Vec<usize> = machine.ends.values().filter(|end| end.is_talking).map(|end| end.peer).collect();
+            let role = machine.election.as_ref().map(|election| election.role());
+            format!("\n{at} (candidate: {}) linked with {peers:?}: {role:?}", self.roster[at].is_candidate)
+        };
+        (0..self.fleet).map(line).collect()
+    }
+
     pub fn reign_of(&self, at: usize) -> Option<Token> {
         match self.machines[at].election.as_ref()?.role() {
             Role::Coordinator { token, .. } => Some(token),
@@ -225,7 +236,7 @@ impl World {
                 Output::Told(Told::Elected { token, by, .. }) => {
                     self.hit("reign");
                     let is_idle = by == By::Vacancy && self.is_settled;
-                    assert!(!is_idle, "I8: {token:?} in calm weather: nobody lost a coordinator");
+                    assert!(!is_idle, "I8: {token:?} in calm weather: {}", self.map());
                     let is_double = self.model.doubles.contains(&(token.node, token.inc));
                     assert!(self.reigns.insert(token) || is_double, "I8: {token:?} names two reigns");
                     assert!(token <= self.machines[at].token, "I8: {token:?} reigns and is not durable");

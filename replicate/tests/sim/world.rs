@@ -44,7 +44,7 @@ pub struct World {
     pub model: Model,
     pub schemas: [Schema; 2],
     pub election: Settings,
-    roster: Vec<Member>,
+    pub roster: Vec<Member>,
     /// What people meant, by the name they did it under.
     pub intents: BTreeMap<String, Draft>,
     pub reigns: BTreeSet<Token>,
