@@ -4,6 +4,7 @@
 //! I4 equal vectors, equal records; I5, I6 records are what the model says; I8, I9 are in `traffic` and `world`; I10
 //! [`World::converged`]; I11 bytes; I12 bounds. Floors and snapshots do not exist yet, so I7 is not looked at.
 
+use super::machine::Health;
 use super::model::{Known, ends};
 use super::traffic::place_of;
 use super::world::World;
@@ -105,7 +106,12 @@ impl World {
         let machine = &self.machines[at];
         let schema = &self.schemas[machine.schema];
         let Some(truth) = self.model.truth(schema, &machine.have, record) else { return };
-        let Some(shown) = machine.keeper.record(schema, record) else {
+        let is_well = machine.health == Health::Well;
+        let shown = match machine.keeper.record(schema, record) {
+            Ok(shown) => shown,
+            Err(unreadable) => return assert!(!is_well, "{unreadable}"),
+        };
+        let Some(shown) = shown else {
             assert!(truth.live.is_empty(), "I6: {record:?} is gone at {at}");
             return;
         };
@@ -214,6 +220,9 @@ impl World {
             if !machine.is_up || !machine.jobs.is_empty() || machine.is_quarantined {
                 return Err(format!("machine {at} is not done: {:?}", machine.jobs));
             }
+            if machine.keeper.heads().is_none() {
+                return Err(format!("machine {at} cannot be read"));
+            }
             if of(at) != first {
                 return Err(format!("machines 0 and {at} have not the same: {:?}", differences(&first, &of(at))));
             }
@@ -229,6 +238,29 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+impl World {
+    /// I8: whoever can reach each other, through others too, has one coordinator among them. A node that is no candidate
+    /// passes no lease on, so only groups of candidates are held to it.
+    pub fn look_at_reigns(&self) {
+        let mut group: Vec<usize> = (0..self.fleet).collect();
+        for _ in 0..self.fleet {
+            for at in 0..self.fleet {
+                for end in self.machines[at].ends.values().filter(|end| end.is_talking) {
+                    group[at] = group[at].min(group[end.peer]);
+                }
+            }
+        }
+        for first in 0..self.fleet {
+            let members: Vec<usize> = (0..self.fleet).filter(|at| group[*at] == first).collect();
+            if members.is_empty() || !members.iter().all(|at| self.roster[*at].is_candidate) {
+                continue;
+            }
+            let reigns = members.iter().filter(|at| self.reign_of(**at).is_some()).count();
+            assert!(reigns == 1, "I8: {reigns} coordinate machines {members:?}: {}", self.map());
+        }
     }
 }
 

@@ -282,10 +282,11 @@ impl Keeper {
         }
     }
 
-    pub fn record(&self, schema: &Schema, key: &RecordKey) -> Option<Record> {
+    /// Nothing inside if there is no such record.
+    pub fn record(&self, schema: &Schema, key: &RecordKey) -> Result<Option<Record>, Unreadable> {
         match self {
-            Keeper::Memory(memory) => Some(load(&memory.state, schema.kind(&key.kind)?, key).unwrap()),
-            Keeper::Redb(kept) => kept.store().read(&key.kind, key.id).unwrap(),
+            Keeper::Memory(memory) => schema.kind(&key.kind).map(|kind| load(&memory.state, kind, key)).transpose(),
+            Keeper::Redb(kept) => kept.store().read(&key.kind, key.id),
         }
     }
 

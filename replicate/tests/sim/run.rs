@@ -26,6 +26,7 @@ fn standing(world: &mut World) -> u64 {
     world.is_settled = true;
     let end_ms = settled_ms + 8_000;
     while world.step_before(end_ms) {}
+    world.look_at_reigns();
     world.is_settled = false;
     world.now_ms = end_ms;
     end_ms

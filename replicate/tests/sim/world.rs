@@ -481,5 +481,9 @@ impl World {
     pub fn make_well(&mut self, at: usize) {
         self.machines[at].health = Health::Well;
         self.machines[at].keeper.mend();
+        if self.machines[at].is_up && matches!(self.machines[at].keeper, Keeper::Redb(_)) {
+            // A store that failed opens its file again at the next job.
+            self.ask(at, Job::Apply { link: None, entries: Vec::new() });
+        }
     }
 }
