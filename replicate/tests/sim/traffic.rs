@@ -235,7 +235,8 @@ impl World {
                 }
                 Output::Told(Told::Elected { token, by, .. }) => {
                     self.hit("reign");
-                    let is_idle = by == By::Vacancy && self.is_settled && self.roster.iter().all(|member| member.is_candidate);
+                    let is_idle =
+                        by == By::Vacancy && self.is_settled && self.roster.iter().all(|member| member.is_candidate);
                     assert!(!is_idle, "I8: {token:?} in calm weather: {}", self.map());
                     let is_double = self.model.doubles.contains(&(token.node, token.inc));
                     assert!(self.reigns.insert(token) || is_double, "I8: {token:?} names two reigns");
