@@ -9,12 +9,14 @@ use super::model::{Known, ends};
 use super::traffic::place_of;
 use super::world::World;
 use replicate::core::entry::{Entry, LIFE, Op, Quality};
+use replicate::core::exchange::Applied;
 use replicate::core::flow::{SEC_RESERVE, WINDOW_MAX};
 use replicate::core::id::{Dot, Hash, LogId, RecordId, Stream};
 use replicate::core::message::{Batch, Message};
 use replicate::core::record::RecordKey;
 use replicate::core::write::{Act, Replaces};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 impl World {
     /// Takes note of what a machine has on its disk now. Returns the logs that have grown.
@@ -160,6 +162,32 @@ impl World {
         self.look_at_state(at);
     }
 
+    /// What was applied and not refused is there, byte for byte, and none of it is what we write ourselves.
+    pub fn look_at_applied(
+        &self,
+        at: usize,
+        entries: &[Arc<[u8]>],
+        applied: &Applied,
+        grown: &[LogId],
+        is_renamed: bool,
+    ) {
+        let machine = &self.machines[at];
+        let is_ours = |log: &LogId| machine.us.is_some_and(|us| us.node == log.node && us.inc == log.inc);
+        assert!(is_renamed || !grown.iter().any(is_ours), "I2: {at} takes back what it lost under its present name");
+        if applied.refused > applied.refusals.len() {
+            return;
+        }
+        let is_refused = |number: usize| applied.refusals.iter().any(|(refused, _)| *refused == number);
+        for (number, raw) in entries.iter().enumerate() {
+            let place = place_of(raw);
+            if self.model.is_double(place.log()) && !is_refused(number) {
+                let entry = Entry::parse(raw).unwrap();
+                let kept = machine.have.get(&place.log()).and_then(|log| log.get(place.dot.seq as usize - 1));
+                assert!(kept == Some(&entry.hash), "I1: {at} has applied {place} and has something else there");
+            }
+        }
+    }
+
     /// What a session is about to say.
     pub fn look_at_word(&mut self, at: usize, link: u64, message: &Message) {
         let machine = &self.machines[at];
@@ -215,8 +243,7 @@ impl World {
             ends.filter(|(log, ..)| !self.model.is_forked(*log)).collect::<Vec<_>>()
         };
         let first = of(0);
-        for at in 0..self.fleet {
-            let machine = &fleet[at];
+        for (at, machine) in fleet.iter().enumerate() {
             if !machine.is_up || !machine.jobs.is_empty() || machine.is_quarantined {
                 return Err(format!("machine {at} is not done: {:?}", machine.jobs));
             }

@@ -9,5 +9,6 @@ pub mod model;
 pub mod network;
 pub mod run;
 pub mod script;
+pub mod seeds;
 pub mod traffic;
 pub mod world;

@@ -115,7 +115,7 @@ impl Model {
         let edits: Vec<&&Known> = live.iter().filter(|known| known.group != LIFE).collect();
         let is_covered = |edit: &&&Known| deletions.iter().any(|deletion| deletion.sup.contains(&edit.at.dot));
         let is_deleted = match kind.deletes {
-            DeletePolicy::EditWins => !deletions.is_empty() && edits.iter().all(|edit| is_covered(&edit)),
+            DeletePolicy::EditWins => !deletions.is_empty() && edits.iter().all(is_covered),
             DeletePolicy::DeleteWins => !deletions.is_empty(),
             DeletePolicy::Never => false,
         };

@@ -300,6 +300,10 @@ impl World {
         machine.safe = machine.keeper.moment();
         machine.us = machine.keeper.us().or(before);
         let is_renamed = machine.us != before;
+        if let (Job::Apply { entries, .. }, Ok(Some(applied))) = (&job, &result) {
+            self.look_at_applied(at, entries, applied, &grown, is_renamed);
+        }
+        let machine = &mut self.machines[at];
         if let (Job::Renew, Ok(_)) = (&job, &result) {
             machine.is_quarantined = false;
         }
