@@ -1,7 +1,7 @@
 //! Proof that the simulator finds what it is for: every known bug, switched on, breaks a law within 10,000 seeds.
 //!
-//! Run with `cargo nextest run -p replicate --features mutants --test mutants`; `--no-capture` shows how many seeds each
-//! took. `RAKKR_SIM_MUTANT=SupIgnored` tries one.
+//! Run with `cargo nextest run -p replicate --test mutants --no-capture` to see how many seeds each took. (The feature is
+//! on in every test: the dev-dependency on ourselves.) `RAKKR_SIM_MUTANT=SupIgnored` tries one.
 
 #[path = "house/disk.rs"]
 mod cutdisk;
@@ -17,13 +17,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 10_000;
 
-const OF_RECORDS: [Mutant; 22] = [
+const OF_RECORDS: [Mutant; 21] = [
     Mutant::AckBeforeCommit,
     Mutant::VectorBeforeData,
     Mutant::EchoStorm,
     Mutant::CreditIgnored,
     Mutant::SecBehindBulk,
-    Mutant::NonceIgnored,
     Mutant::FailureForgotten,
     Mutant::NoPreviousHash,
     Mutant::GapAccepted,
@@ -80,18 +79,27 @@ fn be_quiet() {
     std::panic::set_hook(Box::new(|_| ()));
 }
 
-#[test]
-fn every_mutant_of_records_is_found() {
+fn hunt_all(mutants: &[Mutant]) {
     be_quiet();
-    let missing = OF_RECORDS.iter().filter_map(|mutant| {
+    let missing = mutants.iter().filter_map(|mutant| {
         mutant::switch(Some(*mutant));
         find(&format!("{mutant:?}"), *mutant == Mutant::TornCommit, &Settings::LOCAL)
     });
     let missing: Vec<String> = missing.collect();
     mutant::switch(None);
     let _ = std::panic::take_hook();
-
     assert!(missing.is_empty(), "not found in {SEEDS_MAX} seeds: {missing:?}");
+}
+
+#[test]
+fn every_mutant_of_records_is_found() {
+    hunt_all(&OF_RECORDS);
+}
+
+/// It takes the most seeds: a card flashed without a word, and a link cut between its logs.
+#[test]
+fn a_nonce_that_nobody_looks_at_is_found() {
+    hunt_all(&[Mutant::NonceIgnored]);
 }
 
 #[test]
