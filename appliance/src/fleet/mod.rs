@@ -110,24 +110,29 @@ fn id_of(node: NodeId) -> Id {
 impl Fleet {
     /// Begins: links come up as soon as there is a fleet.
     pub fn start(parts: Parts) -> Self {
+        let fleet = Self::idle(parts);
+        fleet.0.runtime.spawn(links::keep(fleet.clone()));
+        fleet
+    }
+
+    /// One that links to nobody.
+    pub fn idle(parts: Parts) -> Self {
         let Parts { data, access, live, identity, runtime } = parts;
         let store = access.store().clone();
-        let fleet = Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             data,
             access,
             store,
             live,
             identity,
-            runtime: runtime.clone(),
+            runtime,
             hub: Mutex::default(),
             reached: Mutex::default(),
             stories: Mutex::default(),
             followed: Mutex::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),
-        }));
-        runtime.spawn(links::keep(fleet.clone()));
-        fleet
+        }))
     }
 
     /// Ends all links.
