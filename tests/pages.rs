@@ -89,8 +89,10 @@ fn views_have_the_shape_of_their_fixtures() {
             "claim_room" => through::<pages::claim_room::View>(&fixture),
             "claim_test" => through::<pages::claim_test::View>(&fixture),
             "error" => through::<pages::error::View>(&fixture),
+            "fleet" => through::<pages::fleet::view::View>(&fixture),
             "health" => through::<pages::health::View>(&fixture),
             "help" => through::<pages::help::View>(&fixture),
+            "join" => through::<pages::join::View>(&fixture),
             "login" => through::<pages::login::View>(&fixture),
             "node" => through::<pages::node::View>(&fixture),
             "now" => through::<pages::now::View>(&fixture),
@@ -98,6 +100,7 @@ fn views_have_the_shape_of_their_fixtures() {
             "recording" => through::<pages::recording::view::View>(&fixture),
             "recordings" => through::<pages::recordings::View>(&fixture),
             "settings" => through::<pages::settings::View>(&fixture),
+            "wall" => through::<pages::wall::View>(&fixture),
             other => panic!("{other} has no view here: name it"),
         };
         let seen = there_and_back.unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -105,7 +108,7 @@ fn views_have_the_shape_of_their_fixtures() {
         assert!(differences.is_empty(), "{name}: {}", differences.join("; "));
         checked += 1;
     }
-    assert!(checked >= 16);
+    assert!(checked >= 19);
 }
 
 fn through<View: Serialize + DeserializeOwned>(fixture: &Value) -> Result<Value, String> {

@@ -16,6 +16,7 @@ const lucide = {
   "sound-good": "volume-2", "sound-part": "volume-1", "sound-none": "volume-x", "sound-unknown": "circle-help",
   "flash-success": "circle-check", "flash-info": "info", "flash-error": "triangle-alert",
   "check-good": "circle-check", "check-warning": "triangle-alert", "check-bad": "octagon-x", "check-unknown": "circle-dashed",
+  fleet: "network", wall: "layout-grid", copy: "copy", crown: "crown",
   "severity-info": "info", "severity-warning": "triangle-alert",
 };
 const own = {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { assert, axe, newest, visit } from "./visitor.mjs";
 
-const PAGES = ["/", "/recordings", "recording", "/health", "/node", "/audit", "/settings", "/people", "/help", "/api", "/login"];
+const PAGES = ["/", "/recordings", "recording", "/health", "/node", "/audit", "/fleet", "/wall", "/wall?kiosk=1", "/settings", "/people", "/help", "/api", "/login"];
 const SCHEMES = ["light", "dark"];
 const WIDTHS = [390, 1440];
 const NARROW = 320;

@@ -25,6 +25,18 @@ document.addEventListener("htmx:error", (event) => {
   document.getElementById("flash")?.replaceChildren(make("div", { class: "flash flash-error" }, icon("flash-error"), make("p", {}, text)));
 });
 
+// A text to be carried elsewhere. Where the browser forbids it, the text is marked, to be copied by hand.
+async function copy(button: HTMLElement): Promise<void> {
+  const from = document.getElementById(button.dataset["copies"] ?? "");
+  if (!from) return;
+  try {
+    await navigator.clipboard.writeText((from.textContent ?? "").trim());
+    button.textContent = "Copied";
+  } catch {
+    getSelection()?.selectAllChildren(from);
+  }
+}
+
 // Menus close when the world outside them is pressed, or with Escape.
 const menus = (): NodeListOf<HTMLDetailsElement> => document.querySelectorAll("details.menu[open], details.listen[open]");
 document.addEventListener("click", (event) => {
@@ -39,4 +51,6 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   if ((event.target as Element).closest('[data-does="print"]')) window.print();
+  const copier = (event.target as Element).closest<HTMLElement>("[data-copies]");
+  if (copier) void copy(copier);
 });

@@ -37,15 +37,18 @@ impl Whose {
         Self { node, take: None }
     }
 
+    /// The other node that it is on; none if it is here.
+    pub fn elsewhere(self, app: &App) -> Option<Id> {
+        let node = self.node.filter(|node| *node != app.store.node())?;
+        (!self.take.is_some_and(|take| app.data.take(take).path().exists())).then_some(node)
+    }
+
     /// Nothing if it is here.
     ///
     /// # Errors
     /// `on_another_node`, with that node's id, name and addresses as far as they are known.
     pub fn here_or(self, app: &App) -> Result<(), Problem> {
-        let Some(node) = self.node.filter(|node| *node != app.store.node()) else { return Ok(()) };
-        if self.take.is_some_and(|take| app.data.take(take).path().exists()) {
-            return Ok(());
-        }
+        let Some(node) = self.elsewhere(app) else { return Ok(()) };
         let member = app.store.member(node)?;
         let profile = member.map(|member| member.profile);
         let name = profile.as_ref().map(|profile| profile.name.clone()).filter(|name| !name.is_empty());

@@ -3,6 +3,8 @@
 //! Read once for a request. Rights go by room: a recording stands in the room it was made in, an incident in the room of
 //! its node, whichever node shows them.
 
+use std::collections::BTreeMap;
+
 use crate::domain::access::{Permission, Resource, ResourceKind, Room as Place, RoomId, Target, Thing};
 use crate::store::Id;
 use crate::store::fleet::Member;
@@ -53,6 +55,20 @@ impl Nodes {
     pub fn of_recording(&self, recording: &Recording) -> Target {
         let room = recording.plan.room.or_else(|| self.room_of(recording.node));
         in_room(ResourceKind::Recording, recording.id.to_string(), room, recording.node)
+    }
+
+    /// Where a node stands.
+    pub fn of_node(&self, node: Id) -> Target {
+        Target::node(node.to_string(), self.room_of(node).map(place).into_iter().collect())
+    }
+
+    /// In which rooms nodes stand, by node: the rooms' names.
+    pub fn room_names(&self) -> BTreeMap<String, String> {
+        let named = |room: &Room| Some((room.node?.to_string(), room.name.clone()));
+        let mut names: BTreeMap<String, String> = self.rooms.iter().filter_map(named).collect();
+        let ours = self.rooms.iter().find(|room| Some(room.id) == self.our_room);
+        names.extend(ours.map(|room| (self.us.to_string(), room.name.clone())));
+        names
     }
 
     /// Where an incident stands.

@@ -10,8 +10,10 @@ pub mod claim_owner;
 pub mod claim_room;
 pub mod claim_test;
 pub mod error;
+pub mod fleet;
 pub mod health;
 pub mod help;
+pub mod join;
 pub mod login;
 pub mod node;
 pub mod now;
@@ -20,6 +22,7 @@ pub mod people;
 pub mod recording;
 pub mod recordings;
 pub mod settings;
+pub mod wall;
 
 use std::collections::BTreeMap;
 
@@ -70,7 +73,8 @@ fn again(problem: Option<&Problem>) -> StatusCode {
 }
 
 /// The pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
-/// commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim.
+/// commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim,
+/// fleet, wall, wall:<filter>.
 ///
 /// # Errors
 /// Nobody may see it, or there is no such topic.
@@ -86,6 +90,9 @@ pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<Str
             None if topic == "health" => health::pieces(app, caller, &mut pieces)?,
             None if topic == "node" => node::pieces(app, caller, &mut pieces)?,
             Some(("recordings", shown)) => recordings::pieces(app, caller, Some(shown), &mut pieces)?,
+            None if topic == "fleet" => fleet::pieces(app, caller, &mut pieces)?,
+            None if topic == "wall" => wall::pieces(app, caller, "", &mut pieces)?,
+            Some(("wall", filter)) => wall::pieces(app, caller, filter, &mut pieces)?,
             Some(("recording", id)) => recording::pieces(app, caller, id, &mut pieces)?,
             _ => return Err(Problem::not_found("topic")),
         }
@@ -93,6 +100,10 @@ pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<Str
     if !topics.split(',').any(|topic| topic == "now") && can_do(app, caller, Permission::RecordingRead) {
         let banner = chrome::banner(app, caller);
         pieces.add("banner-strip", "banner_strip", &BTreeMap::from([("banner", banner)]))?;
+    }
+    if !["fleet", "wall"].iter().any(|page| topics.starts_with(page)) {
+        let fleet = chrome::fleet(app, caller);
+        pieces.add("fleet-strip", "fleet_strip", &BTreeMap::from([("fleet", fleet)]))?;
     }
     Ok(pieces.0)
 }

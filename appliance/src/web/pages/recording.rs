@@ -61,6 +61,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit, id: TakeId, problem: Option<&
         delete_denied: denied(app, caller, Permission::RecordingDelete)
             .or_else(|| detail.recording.is_held.then(|| "It is held: the hold must be lifted first.".to_owned())),
         control_denied: denied(app, caller, Permission::RecordingControl).or_else(|| view::elsewhere(app, &detail)),
+        elsewhere: view::other_node(app, &detail),
         chrome: frame,
     };
     Ok(show_with(visit, again(problem), "pages/recording.html", &view))

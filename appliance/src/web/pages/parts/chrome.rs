@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::banner::{Banner, Seen, Told};
 use super::channels::{self, Named};
 use super::flash::Note;
+use super::honesty::InFleet;
 use super::meters::FRESH_S;
 use super::visit::Visit;
 use super::words::{self, Clock};
@@ -39,6 +40,8 @@ pub struct Chrome {
     pub banner: Option<Banner>,
     /// What is open.
     pub counts: Counts,
+    /// How the fleet stands.
+    pub fleet: InFleet,
 }
 
 /// Which page.
@@ -109,7 +112,7 @@ pub fn chrome(app: &App, caller: Option<&Caller>, visit: &Visit, about: About<'_
         nav: about.nav.to_owned(),
         live: Some(about.live.to_owned()).filter(|live| !live.is_empty()),
         theme: visit.theme.clone(),
-        refresh_seconds: (about.nav == "now").then_some(5),
+        refresh_seconds: ["now", "wall"].contains(&about.nav).then_some(5),
     };
     Chrome {
         page,
@@ -118,6 +121,7 @@ pub fn chrome(app: &App, caller: Option<&Caller>, visit: &Visit, about: About<'_
         flash: visit.flash.as_ref().and_then(|flash| flash.note(app, caller)).into_iter().collect(),
         banner: caller.map(|caller| banner(app, caller)),
         counts: caller.map(|_| counts(app)).unwrap_or_default(),
+        fleet: caller.map(|caller| fleet(app, caller)).unwrap_or_default(),
     }
 }
 
@@ -136,7 +140,8 @@ pub fn bare(title: &str) -> Chrome {
         words: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Chrome { page, me: None, node, flash: Vec::new(), banner: None, counts: Counts::default() }
+    let (counts, fleet) = (Counts::default(), InFleet::default());
+    Chrome { page, me: None, node, flash: Vec::new(), banner: None, counts, fleet }
 }
 
 fn me(app: &App, caller: &Caller) -> Me {
@@ -177,6 +182,12 @@ pub fn counts(app: &App) -> Counts {
         incidents: counts.incidents + 1,
         critical: counts.critical + usize::from(known.incident.severity == Severity::Critical),
     })
+}
+
+/// How the fleet stands, for whoever may see it.
+pub fn fleet(app: &App, caller: &Caller) -> InFleet {
+    let view = can_do(app, caller, Permission::FleetRead).then(|| app.fleet.view().ok()).flatten();
+    view.as_ref().map(InFleet::of).unwrap_or_default()
 }
 
 /// The last meter frame, if it is of the present.

@@ -10,6 +10,7 @@ pub mod chrome;
 pub mod disk;
 pub mod field;
 pub mod flash;
+pub mod honesty;
 pub mod incident;
 pub mod meters;
 pub mod row;

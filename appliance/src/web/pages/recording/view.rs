@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::TakeId;
 use crate::domain::access::Permission;
+use crate::fleet::state::NodeView;
 use crate::store::audit::{Query as Asked, Written};
 use crate::web::api::can_do;
 use crate::web::api::nodes::Nodes;
@@ -59,6 +60,17 @@ pub struct View {
     pub delete_denied: Option<String>,
     /// Why it cannot be stopped.
     pub control_denied: Option<String>,
+    /// The node that has its audio, if that is another one.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// The node that has the audio.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// What it is called.
+    pub name: String,
+    /// This recording's page there, if the node has told an address.
+    pub url: Option<String>,
 }
 
 /// A row with what only its own page shows.
@@ -223,6 +235,8 @@ pub struct Edit {
 pub struct Download {
     /// Why not.
     pub denied: Option<String>,
+    /// Where to.
+    pub url: String,
     /// wav, flac, opus.
     pub formats: Vec<Choice>,
     /// Channels to choose.
@@ -265,19 +279,40 @@ pub fn elsewhere(app: &App, detail: &RecordingDetail) -> Option<String> {
     Whose::of_view(&detail.recording).here_or(app).err().map(|problem| problem.detail)
 }
 
+/// The node that has the audio, if that is another one.
+pub fn other_node(app: &App, detail: &RecordingDetail) -> Option<Elsewhere> {
+    let problem = Whose::of_view(&detail.recording).here_or(app).err()?;
+    let node = problem.on_node?;
+    let url = node.addresses.first().map(|at| format!("https://{at}/recordings/{}", detail.recording.id));
+    Some(Elsewhere { name: if node.name.is_empty() { "the other node".to_owned() } else { node.name }, url })
+}
+
+/// Where its audio is asked for: at this node, or through it at the one that has it. Else why it cannot be had from here.
+fn audio_of(app: &App, caller: &Caller, detail: &RecordingDetail) -> Result<String, String> {
+    let id = &detail.recording.id;
+    let Some(node) = Whose::of_view(&detail.recording).elsewhere(app) else {
+        return Ok(format!("/api/v1/recordings/{id}"));
+    };
+    let theirs = node.to_string();
+    let is_there = |node: &NodeView| node.id == theirs && ["current", "behind"].contains(&node.state);
+    let is_reached = app.fleet.view().is_ok_and(|fleet| fleet.nodes.iter().any(is_there));
+    match caller.actor.abroad() {
+        Some(_) if is_reached => Ok(format!("/api/v1/nodes/{node}/calls/recordings/{id}")),
+        _ => Err(elsewhere(app, detail).unwrap_or_default()),
+    }
+}
+
 /// What plays it, from a place.
 pub fn player(app: &App, caller: &Caller, detail: &RecordingDetail, start_seconds: f64) -> Player {
-    let (id, is_live) = (&detail.recording.id, row::is_live(detail.recording.state));
-    let api = format!("/api/v1/recordings/{id}");
+    let is_live = row::is_live(detail.recording.state);
+    let audio = audio_of(app, caller, detail);
+    let api = audio.clone().unwrap_or_default();
     let gone = detail.recording.is_gone.then(|| "Its audio is not on this disk any more.".to_owned());
     let nothing = (detail.recording.duration_seconds <= 0.0).then(|| "There is nothing to hear yet.".to_owned());
     let seconds = detail.recording.duration_seconds;
     let start_seconds = start_seconds.clamp(0.0, seconds.max(0.0));
     Player {
-        denied: denied(app, caller, Permission::RecordingPlayback)
-            .or_else(|| elsewhere(app, detail))
-            .or(gone)
-            .or(nothing),
+        denied: denied(app, caller, Permission::RecordingPlayback).or_else(|| audio.err()).or(gone).or(nothing),
         waveform_url: format!("{api}/waveform"),
         media_url: format!("{api}/file?format=opus"),
         stream_url: format!("{api}/stream"),
@@ -419,8 +454,10 @@ pub fn download(app: &App, caller: &Caller, detail: &RecordingDetail) -> Downloa
         is_chosen: true,
     };
     let gone = detail.recording.is_gone.then(|| "Its audio is not on this disk any more.".to_owned());
+    let audio = audio_of(app, caller, detail);
     Download {
-        denied: denied(app, caller, Permission::RecordingDownload).or_else(|| elsewhere(app, detail)).or(gone),
+        url: audio.clone().map(|audio| format!("{audio}/file")).unwrap_or_default(),
+        denied: denied(app, caller, Permission::RecordingDownload).or_else(|| audio.err()).or(gone),
         formats: choices(&[("flac", "FLAC, lossless"), ("wav", "WAV, as recorded"), ("opus", "Opus, small")], "flac"),
         channels: detail.recording.channels.iter().map(pick).collect(),
     }

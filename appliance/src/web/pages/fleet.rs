@@ -1,0 +1,174 @@
+//! The fleet: who coordinates, its nodes, inviting one, retiring one for good, what happened.
+//!
+//! The nodes and what happened follow by themselves. Retiring is the one act that cannot be undone: the node's name, typed,
+//! confirms it.
+
+pub mod view;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+
+use self::view::{Invitation, Invite, NodeLine, Retiring, Role, StoryLine, View};
+use super::parts::chrome::{self, About, denied};
+use super::parts::field::{Field, Sent};
+use super::parts::flash::{self, Flash, of_problem};
+use super::parts::honesty::Honesty;
+use super::parts::visit::{Guest, Visit};
+use super::{Answer, Pieces, again, show_with};
+use crate::domain::access::Permission;
+use crate::fleet::state::FleetView;
+use crate::web::api::fleet;
+use crate::web::api::nodes::Nodes;
+use crate::web::caller::{Caller, Path};
+use crate::web::{App, Problem, blocking};
+
+/// Up to so many nodes the list is sent whole when it changes, and newcomers appear; beyond, each node by itself.
+const WHOLE_MAX: usize = 60;
+
+/// What is said beside the page as it always is.
+#[derive(Default)]
+struct Beside<'a> {
+    sent: Option<&'a Sent>,
+    problem: Option<&'a Problem>,
+    invitation: Option<Invitation>,
+    retiring: Option<&'a str>,
+}
+
+/// Shows the page; `?retire=` asks about a node.
+pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Answer {
+    Ok(blocking(move || {
+        let retiring = asked(&visit.path);
+        page(&app, &caller, &visit, Beside { retiring: retiring.as_deref(), ..Beside::default() })
+    })
+    .await??)
+}
+
+/// `?retire=` of a path.
+fn asked(path: &str) -> Option<String> {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "retire").map(|(_, value)| value.into_owned())
+}
+
+fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
+    let fleet = fleet::view(app, caller)?;
+    let clock = chrome::room_clock(app);
+    let mut frame = chrome::chrome(app, Some(caller), visit, About { title: "Fleet", nav: "fleet", live: "fleet" });
+    let problem = beside.problem;
+    frame.flash.extend(problem.filter(|problem| problem.field.is_none()).map(of_problem));
+    let confirm = beside.sent.map_or_else(Field::default, |sent| sent.field("confirm", problem));
+    let retiring = beside.retiring.and_then(|id| fleet.nodes.iter().find(|node| node.id == id));
+    let retire_denied = denied(app, caller, Permission::FleetRetire);
+    let view = View {
+        chrome: frame,
+        name: fleet.name.clone(),
+        honesty: Honesty::of(&fleet, &clock),
+        retiring: retiring.and_then(|node| Retiring::of(node, &fleet, confirm, retire_denied.clone(), &clock)),
+        invitation: beside.invitation,
+        nodes: lines(app, &fleet, retire_denied.is_none())?,
+        stories: StoryLine::all(&fleet, &clock),
+        invite: Invite::of(beside.sent, problem, denied(app, caller, Permission::FleetInvite)),
+        role: Role::of(&fleet, denied(app, caller, Permission::FleetEdit)),
+    };
+    Ok(show_with(visit, again(problem), "pages/fleet.html", &view))
+}
+
+fn lines(app: &App, fleet: &FleetView, can_retire: bool) -> Result<Vec<NodeLine>, Problem> {
+    let (rooms, clock) = (Nodes::of(app)?.room_names(), chrome::room_clock(app));
+    let leads = fleet.coordinator.as_ref().map(|coordinator| coordinator.node_id.as_str());
+    let line = |node| NodeLine::of(node, rooms.get(&node.id), leads, can_retire, &clock);
+    Ok(fleet.nodes.iter().map(line).collect())
+}
+
+/// `invite`, `coordinate`.
+pub async fn act(
+    State(app): State<App>,
+    Guest { caller, visit }: Guest,
+    Path(act): Path<String>,
+    sent: Sent,
+) -> Answer {
+    Ok(blocking(move || {
+        let refused = |problem: &Problem| {
+            let beside = Beside { sent: Some(&sent), problem: Some(problem), ..Beside::default() };
+            page(&app, &caller, &visit, beside)
+        };
+        match act.as_str() {
+            "invite" => match view::wanted(&sent).and_then(|wanted| fleet::invite(&app, &caller, &wanted)) {
+                Ok(made) => {
+                    let invitation = Some(Invitation::of(&made, &sent));
+                    page(&app, &caller, &visit, Beside { invitation, ..Beside::default() })
+                }
+                Err(problem) => refused(&problem),
+            },
+            "coordinate" => match fleet::coordinate(&app, &caller) {
+                Ok(()) => Ok(flash::redirect("/fleet", Flash::new("coordinates"), visit.is_tls)),
+                Err(problem) => refused(&problem),
+            },
+            _ => Err(Problem::not_found("page")),
+        }
+    })
+    .await??)
+}
+
+/// Retires a node whose name was typed.
+pub async fn retire(
+    State(app): State<App>,
+    Guest { caller, visit }: Guest,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Answer {
+    Ok(blocking(move || {
+        let known = fleet::view(&app, &caller)?.nodes.into_iter().find(|node| node.id == id);
+        let node = known.ok_or_else(|| Problem::not_found("node"))?;
+        let done = match sent.text("confirm").trim() == node.name.trim() {
+            true => fleet::retire(&app, &caller, &id),
+            false => Err(Problem::unprocessable("confirm", "This is not its name. Nothing was done.")),
+        };
+        match done {
+            Ok(()) => Ok(flash::redirect("/fleet", Flash::new("retired"), visit.is_tls)),
+            Err(problem) => {
+                let (sent, problem, retiring) = (Some(&sent), Some(&problem), Some(id.as_str()));
+                page(&app, &caller, &visit, Beside { sent, problem, retiring, ..Beside::default() })
+            }
+        }
+    })
+    .await??)
+}
+
+/// What of the page is sent when it changes.
+pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<(), Problem> {
+    #[derive(Serialize)]
+    struct Live {
+        honesty: Honesty,
+        stories: Vec<StoryLine>,
+        nodes: Vec<NodeLine>,
+    }
+    #[derive(Serialize)]
+    struct One<'a> {
+        item: &'a NodeLine,
+    }
+    let (fleet, clock) = (fleet::view(app, caller)?, chrome::room_clock(app));
+    let can_retire = denied(app, caller, Permission::FleetRetire).is_none();
+    let live = Live {
+        honesty: Honesty::of(&fleet, &clock),
+        stories: StoryLine::all(&fleet, &clock),
+        nodes: lines(app, &fleet, can_retire)?,
+    };
+    pieces.add("honesty", "honesty", &live)?;
+    pieces.add("fleet-stories", "fleet_stories", &live)?;
+    if live.nodes.len() <= WHOLE_MAX {
+        return pieces.add("fleet-nodes", "fleet_nodes", &live);
+    }
+    live.nodes.iter().try_for_each(|item| pieces.add(&format!("node-{}", item.id), "fleet_node", &One { item }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked;
+
+    #[test]
+    fn a_link_says_which_node_is_to_be_retired() {
+        assert_eq!(asked("/fleet?retire=0199-a").as_deref(), Some("0199-a"));
+        assert_eq!(asked("/fleet"), None);
+    }
+}

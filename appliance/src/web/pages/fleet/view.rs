@@ -1,0 +1,349 @@
+//! What the page of the fleet shows, made of what the API says of it. The present is an argument.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::access::qr;
+use crate::fleet::state::{FleetView, NodeView};
+use crate::web::Problem;
+use crate::web::api::fleet::{self, Invite as Wanted};
+use crate::web::pages::parts::chrome::Chrome;
+use crate::web::pages::parts::field::{Choice, Field, Sent, choices};
+use crate::web::pages::parts::honesty::Honesty;
+use crate::web::pages::parts::row::within;
+use crate::web::pages::parts::words::{self, Clock};
+
+/// Stories shown, the newest.
+const STORIES_MAX: usize = 50;
+/// A clock that is further off is worth saying, milliseconds.
+const CLOCK_OFF_MS: i64 = 500;
+/// How long an invitation may hold, as choices.
+const HOLDS: [(&str, &str); 4] = [("3600", "An hour"), ("28800", "8 hours"), ("86400", "A day"), ("604800", "7 days")];
+/// Where a recorder keeps everything, as it is installed.
+const DATA_DIR: &str = "/var/lib/rakkr";
+
+/// The page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub chrome: Chrome,
+    /// The fleet's name.
+    pub name: String,
+    /// How it stands.
+    pub honesty: Honesty,
+    /// A node that somebody is about to retire.
+    pub retiring: Option<Retiring>,
+    /// An invitation that was just made.
+    pub invitation: Option<Invitation>,
+    /// All nodes.
+    pub nodes: Vec<NodeLine>,
+    /// What happened, newest first.
+    pub stories: Vec<StoryLine>,
+    /// To invite.
+    pub invite: Invite,
+    /// To take the role; none where this node has it, or is alone.
+    pub role: Option<Role>,
+}
+
+/// A node that is about to be retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub name: String,
+    /// What it does now, as far as that is a reason to wait.
+    pub state_text: Option<String>,
+    /// Why it cannot be.
+    pub denied: Option<String>,
+    /// Its name, typed.
+    pub confirm: Field,
+}
+
+/// Shown once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// To be carried to the new node.
+    pub token: String,
+    /// Four words that both ends show.
+    pub words: String,
+    /// The token as a picture: a `data:` address, for an image.
+    pub qr_url: String,
+    /// What to say on the new node's console.
+    pub command: String,
+    /// For whom and how long.
+    pub holds_text: String,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLine {
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub name: String,
+    /// good, warning, bad or unknown.
+    pub tone: String,
+    /// The shape.
+    pub picture: String,
+    /// The word.
+    pub word: String,
+    /// It is the one that shows this page.
+    pub is_here: bool,
+    /// It coordinates.
+    pub leads: bool,
+    /// What else is known.
+    pub facts: Vec<String>,
+    /// Why it is not reached.
+    pub why: Option<String>,
+    /// Its own pages.
+    pub url: Option<String>,
+    /// Where to retire it.
+    pub retire_url: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoryLine {
+    #[allow(missing_docs)]
+    pub at_iso: String,
+    #[allow(missing_docs)]
+    pub at_text: String,
+    #[allow(missing_docs)]
+    pub text: String,
+}
+
+/// To invite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// For how long.
+    pub holds: Vec<Choice>,
+    /// For how many.
+    pub uses: Field,
+    /// Why not.
+    pub denied: Option<String>,
+}
+
+/// To take the role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Who has it.
+    pub text: String,
+    /// Why not.
+    pub denied: Option<String>,
+}
+
+impl Retiring {
+    /// Of a node; none of one that is retired.
+    pub fn of(
+        node: &NodeView,
+        fleet: &FleetView,
+        confirm: Field,
+        denied: Option<String>,
+        clock: &Clock,
+    ) -> Option<Self> {
+        let here = "This is the node you are looking at. To take it out, retire it on another node's Fleet page.";
+        let denied = denied.or_else(|| node.is_here.then(|| here.to_owned())).or(Honesty::of(fleet, clock).waits);
+        let state_text = match node.state {
+            "retired" => return None,
+            "current" | "behind" if node.activity == "recording" => {
+                Some("It is recording now. That goes on, and stays on its disk alone.".to_owned())
+            }
+            "current" | "behind" => None,
+            _ => Some("It is not reached now: what it recorded since then is not known here yet.".to_owned()),
+        };
+        Some(Self { id: node.id.clone(), name: node.name.clone(), state_text, denied, confirm })
+    }
+}
+
+impl Invitation {
+    /// Of one that was made.
+    pub fn of(made: &fleet::Invitation, sent: &Sent) -> Self {
+        let holds = HOLDS.iter().find(|(seconds, _)| *seconds == sent.text("expires_seconds"));
+        let holds = holds.map_or("an hour".to_owned(), |(_, label)| label.to_lowercase());
+        let nodes = sent.text("uses").trim().parse().unwrap_or(1);
+        let picture = qr::svg(&made.token).unwrap_or_default();
+        Self {
+            token: made.token.clone(),
+            words: made.phrase.replace('-', " "),
+            qr_url: format!("data:image/svg+xml;base64,{}", STANDARD.encode(picture)),
+            command: format!("rakkr join --data-dir {DATA_DIR} {}", made.token),
+            holds_text: format!("for {holds}, {}", words::count(nodes, "node", "nodes in all")),
+        }
+    }
+}
+
+/// What the form asks for.
+///
+/// # Errors
+/// A value is no number.
+pub fn wanted(sent: &Sent) -> Result<Wanted, Problem> {
+    let number = |field: &'static str| match sent.text(field).trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Problem::unprocessable(field, "A whole number.")),
+    };
+    Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")? })
+}
+
+impl Invite {
+    /// The form, with what was sent.
+    pub fn of(sent: Option<&Sent>, problem: Option<&Problem>, denied: Option<String>) -> Self {
+        let sent = sent.filter(|sent| sent.has("uses"));
+        let chosen = sent.map_or("3600", |sent| sent.text("expires_seconds"));
+        let uses = sent.map_or_else(|| Field::of("1"), |sent| sent.field("uses", problem));
+        Self { holds: choices(&HOLDS, chosen), uses, denied }
+    }
+}
+
+impl NodeLine {
+    /// Of a node in a room.
+    pub fn of(node: &NodeView, room: Option<&String>, leads: Option<&str>, can_retire: bool, clock: &Clock) -> Self {
+        let (tone, picture, word) = state(node);
+        let url = node.addresses.first().map(|at| format!("https://{at}/"));
+        let is_reached = ["current", "behind"].contains(&node.state);
+        Self {
+            id: node.id.clone(),
+            name: node.name.clone(),
+            tone: tone.to_owned(),
+            picture: picture.to_owned(),
+            word,
+            is_here: node.is_here,
+            leads: leads == Some(&node.id),
+            facts: facts(node, room, is_reached, clock),
+            why: node.why.as_ref().map(|why| words::capital(why)),
+            url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
+            retire_url: (can_retire && !node.is_here && node.state != "retired")
+                .then(|| format!("/fleet?retire={}", node.id)),
+        }
+    }
+}
+
+/// A node's state as tone, shape and word.
+fn state(node: &NodeView) -> (&'static str, &'static str, String) {
+    match node.state {
+        "current" => ("good", "check-good", "Current".to_owned()),
+        "behind" if node.lag_entries == 0 => ("unknown", "refresh", "Comparing".to_owned()),
+        "behind" => ("warning", "refresh", format!("Behind, {}", words::count(node.lag_entries, "entry", "entries"))),
+        "lost" => ("bad", "gap", "Not reached".to_owned()),
+        "lapsed" => ("unknown", "clock", "Not heard for a month".to_owned()),
+        _ => ("unknown", "lock", "Retired".to_owned()),
+    }
+}
+
+fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock) -> Vec<String> {
+    let heard = match node.last_seen {
+        _ if node.is_here || is_reached => None,
+        Some(at) => Some(format!("last heard {}", within(&clock.day_and_time(at)))),
+        None => Some("not heard since this node started".to_owned()),
+    };
+    let (free, all) = node.disk_bytes;
+    let disk = (all > 0).then(|| format!("{} free of {}", words::bytes(free), words::bytes(all)));
+    let off = node.clock_offset_ms.filter(|ms| ms.abs() >= CLOCK_OFF_MS);
+    let off = off.map(|ms| format!("its clock is {} off", words::length(ms.unsigned_abs() as f64 / 1_000.0)));
+    let version = Some(node.version.clone()).filter(|version| !version.is_empty());
+    let joined = node.joined_at.zip(node.joined_by.clone());
+    let joined = joined.map(|(at, by)| format!("let in by {by}, {}", within(&clock.day_and_time(at))));
+    let keeper = (node.state != "retired" && !node.is_keeper).then(|| "keeps only its own records".to_owned());
+    [room.cloned(), heard, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, joined]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+impl StoryLine {
+    /// The newest.
+    pub fn all(fleet: &FleetView, clock: &Clock) -> Vec<Self> {
+        let line = |story: &crate::fleet::Story| Self {
+            at_iso: clock.iso(story.at),
+            at_text: clock.day_and_second(story.at),
+            text: story.text.clone(),
+        };
+        fleet.stories.iter().take(STORIES_MAX).map(line).collect()
+    }
+}
+
+impl Role {
+    /// Who has it, where this node might take it.
+    pub fn of(fleet: &FleetView, denied: Option<String>) -> Option<Self> {
+        let text = match &fleet.coordinator {
+            _ if fleet.of <= 1 => return None,
+            Some(coordinator) if coordinator.is_here && coordinator.mode != "minority" => return None,
+            Some(coordinator) if coordinator.is_here => "This node coordinates a minority.".to_owned(),
+            Some(coordinator) => format!("{} has the role.", coordinator.name),
+            None => "No node has the role.".to_owned(),
+        };
+        Some(Self { text, denied })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::parts::honesty::tests::{clock, fleet, node};
+
+    #[test]
+    fn a_lost_node_says_since_when_and_why() {
+        let line = NodeLine::of(&node("a", "lost"), Some(&"Hall".to_owned()), None, true, &clock());
+        assert_eq!((line.word.as_str(), line.why.as_deref()), ("Not reached", Some("Connection refused")));
+        assert_eq!(line.facts, ["Hall", "last heard today, 09:02", "Rakkr 0.5.0"]);
+        assert_eq!(line.url.as_deref(), Some("https://a.local:8443/"));
+    }
+
+    #[test]
+    fn each_state_has_a_shape_and_a_word_of_its_own() {
+        let seen = ["current", "behind", "lost", "lapsed", "retired"].map(|state| {
+            let mut node = node("a", state);
+            node.lag_entries = 3;
+            let line = NodeLine::of(&node, None, None, true, &clock());
+            (line.picture, line.word)
+        });
+        for (index, (picture, word)) in seen.iter().enumerate() {
+            assert!(seen[..index].iter().all(|(p, w)| p != picture && w != word), "{picture} {word}");
+        }
+        assert_eq!(seen[1].1, "Behind, 3 entries");
+    }
+
+    #[test]
+    fn neither_this_node_nor_a_retired_one_can_be_retired_here() {
+        let mut here = node("a", "current");
+        here.is_here = true;
+        assert_eq!(NodeLine::of(&here, None, None, true, &clock()).retire_url, None);
+        assert_eq!(NodeLine::of(&node("b", "retired"), None, None, true, &clock()).retire_url, None);
+        let whole = fleet(Some("majority"), &["current", "current"]);
+        let asked = |node: &NodeView| Retiring::of(node, &whole, Field::default(), None, &clock());
+        assert!(asked(&here).unwrap().denied.is_some());
+        assert_eq!(asked(&node("b", "retired")), None);
+        assert_eq!(asked(&node("c", "lost")).unwrap().denied, None);
+    }
+
+    #[test]
+    fn a_minority_is_told_that_retiring_waits_before_anything_is_typed() {
+        let part = fleet(Some("minority"), &["current", "lost", "lost"]);
+        let retiring = Retiring::of(&part.nodes[1], &part, Field::default(), None, &clock()).unwrap();
+        assert!(retiring.denied.unwrap().contains("wait"));
+    }
+
+    #[test]
+    fn the_role_is_offered_where_it_can_be_taken() {
+        assert_eq!(Role::of(&fleet(Some("alone"), &["current"]), None), None);
+        let mut whole = fleet(Some("majority"), &["current", "current"]);
+        assert_eq!(Role::of(&whole, None).unwrap().text, "room-0 has the role.");
+        whole.coordinator.as_mut().unwrap().is_here = true;
+        assert_eq!(Role::of(&whole, None), None);
+    }
+
+    #[test]
+    fn an_invitation_says_for_whom_and_how_long() {
+        let made = fleet::Invitation { token: "abc".into(), phrase: "a-b-c-d".into(), expires_at: String::new() };
+        let sent = Sent(vec![("expires_seconds".into(), "86400".into()), ("uses".into(), "3".into())]);
+        let shown = Invitation::of(&made, &sent);
+        assert_eq!((shown.words.as_str(), shown.holds_text.as_str()), ("a b c d", "for a day, 3 nodes in all"));
+        assert_eq!(shown.command, "rakkr join --data-dir /var/lib/rakkr abc");
+        assert!(shown.qr_url.starts_with("data:image/svg+xml;base64,"));
+        assert_eq!(wanted(&sent).unwrap().uses, Some(3));
+        let bad = Sent(vec![("uses".into(), "-1".into())]);
+        assert_eq!(wanted(&bad).unwrap_err().field.as_deref(), Some("uses"));
+    }
+}

@@ -1,0 +1,225 @@
+//! The honesty bar: who coordinates since when, how many nodes are current, and what waits. Words only; nothing is decided.
+//!
+//! Every page of the fleet has it whole. The others have one line of it, and only when something is amiss.
+
+use serde::{Deserialize, Serialize};
+
+use super::row::within;
+use super::words::{self, Clock};
+use crate::fleet::state::{CoordinatorView, FleetView};
+
+/// A node that is behind by fewer entries is about to be current: saying so on every page would flicker.
+const BEHIND_MIN: u64 = 100;
+
+/// How the fleet stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Honesty {
+    /// good, warning or bad.
+    pub tone: String,
+    /// The same in a few words.
+    pub word: String,
+    /// Who coordinates since when, and how many are current.
+    pub text: String,
+    /// What waits, and for what.
+    pub waits: Option<String>,
+}
+
+/// The fleet as every page knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFleet {
+    /// Nodes that are not retired; 0 for whoever may not see the fleet.
+    pub nodes: usize,
+    /// What is amiss.
+    pub strip: Option<Strip>,
+}
+
+/// What is amiss, in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strip {
+    #[allow(missing_docs)]
+    pub word: String,
+    #[allow(missing_docs)]
+    pub text: String,
+}
+
+impl Honesty {
+    /// Of a fleet as this node sees it.
+    pub fn of(view: &FleetView, clock: &Clock) -> Self {
+        let (tone, word) = standing(view);
+        let who = match &view.coordinator {
+            _ if view.of <= 1 => "This node is on its own: what it decides counts at once.".to_owned(),
+            Some(coordinator) => leads(coordinator, clock),
+            None => "No node coordinates at this moment; an election takes some seconds. Recording goes on.".to_owned(),
+        };
+        Self {
+            tone: tone.to_owned(),
+            word: word.to_owned(),
+            text: if view.of <= 1 { who } else { format!("{who} {}", current(view)) },
+            waits: waits(view),
+        }
+    }
+}
+
+impl InFleet {
+    /// Of a fleet as this node sees it.
+    pub fn of(view: &FleetView) -> Self {
+        let strip = is_amiss(view).then(|| Strip {
+            word: standing(view).1.to_owned(),
+            text: waits(view).unwrap_or_else(|| words::capital(&current(view))),
+        });
+        Self { nodes: view.of, strip }
+    }
+}
+
+fn standing(view: &FleetView) -> (&'static str, &'static str) {
+    match &view.coordinator {
+        _ if view.of <= 1 => ("good", "A fleet of one"),
+        None => ("bad", "Nobody coordinates"),
+        Some(coordinator) if coordinator.mode == "minority" => ("bad", "Minority"),
+        Some(_) if view.current < view.of => ("warning", "Not all are current"),
+        Some(_) => ("good", "All are current"),
+    }
+}
+
+fn leads(coordinator: &CoordinatorView, clock: &Clock) -> String {
+    let here = if coordinator.is_here { " (this node)" } else { "" };
+    let since = within(&clock.day_and_time(coordinator.since));
+    format!("{}{here} coordinates since {since}, term {}.", coordinator.name, coordinator.epoch)
+}
+
+/// `3 of 4 nodes are current, 1 is lost.`
+fn current(view: &FleetView) -> String {
+    let others = ["behind", "lost", "lapsed"].map(|state| {
+        let count = view.nodes.iter().filter(|node| node.state == state).count();
+        let (is, said) = (if count == 1 { "is" } else { "are" }, if state == "lapsed" { "long gone" } else { state });
+        (count > 0).then(|| format!(", {count} {is} {said}"))
+    });
+    let others: String = others.into_iter().flatten().collect();
+    format!("{} of {} nodes are current{others}.", view.current, view.of)
+}
+
+fn waits(view: &FleetView) -> Option<String> {
+    let acts = "Retiring a node and removing recordings for good";
+    let text = match &view.coordinator {
+        _ if view.of <= 1 => return None,
+        None => format!("{acts} wait until a node coordinates. Everything else works."),
+        Some(coordinator) if coordinator.mode == "minority" => {
+            format!("Most of the fleet is not reached from here: {} wait for it. Everything else works.", lower(acts))
+        }
+        Some(_) => return None,
+    };
+    Some(text)
+}
+
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Nodes that were not heard for a month are a thing of the fleet's page, not of every page.
+fn is_amiss(view: &FleetView) -> bool {
+    let is_missed = view
+        .nodes
+        .iter()
+        .any(|node| node.state == "lost" || (node.state == "behind" && node.lag_entries >= BEHIND_MIN));
+    view.of > 1 && (view.coordinator.as_ref().is_none_or(|coordinator| coordinator.mode == "minority") || is_missed)
+}
+
+#[cfg(test)]
+pub(in crate::web::pages) mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::fleet::state::NodeView;
+
+    pub fn clock() -> Clock {
+        Clock { now: "2026-11-21T09:34:12Z".parse().unwrap(), zone: TimeZone::UTC }
+    }
+
+    pub fn node(name: &str, state: &'static str) -> NodeView {
+        NodeView {
+            id: crate::store::Id::of_name(name).to_string(),
+            name: name.to_owned(),
+            state,
+            last_seen: Some("2026-11-21T09:02:00Z".parse().unwrap()),
+            version: "0.5.0".into(),
+            lag_entries: 0,
+            is_keeper: true,
+            is_candidate: true,
+            is_here: false,
+            addresses: vec![format!("{name}.local:8443")],
+            why: (state == "lost").then(|| "connection refused".to_owned()),
+            joined_by: None,
+            joined_at: None,
+            room_id: None,
+            activity: String::new(),
+            disk_bytes: (0, 0),
+            clock_offset_ms: None,
+        }
+    }
+
+    pub fn fleet(mode: Option<&'static str>, states: &[&'static str]) -> FleetView {
+        let nodes: Vec<NodeView> =
+            states.iter().enumerate().map(|(index, state)| node(&format!("room-{index}"), state)).collect();
+        let coordinator = mode.map(|mode| CoordinatorView {
+            node_id: nodes[0].id.clone(),
+            name: "room-0".into(),
+            epoch: 3,
+            since: "2026-11-21T08:12:00Z".parse().unwrap(),
+            mode,
+            is_here: false,
+            address: None,
+        });
+        FleetView {
+            fleet_id: String::new(),
+            name: "Court".into(),
+            node_id: nodes[0].id.clone(),
+            coordinator,
+            current: states.iter().filter(|state| **state == "current").count(),
+            of: states.iter().filter(|state| **state != "retired").count(),
+            nodes,
+            stories: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_node_alone_has_nobody_to_coordinate() {
+        let honesty = Honesty::of(&fleet(Some("alone"), &["current"]), &clock());
+        assert_eq!((honesty.tone.as_str(), honesty.word.as_str(), honesty.waits), ("good", "A fleet of one", None));
+    }
+
+    #[test]
+    fn it_says_who_coordinates_and_how_many_are_current() {
+        let honesty = Honesty::of(&fleet(Some("majority"), &["current", "current", "lost", "retired"]), &clock());
+        let text = "room-0 coordinates since today, 08:12, term 3. 2 of 3 nodes are current, 1 is lost.";
+        assert_eq!((honesty.text.as_str(), honesty.tone.as_str()), (text, "warning"));
+    }
+
+    #[test]
+    fn a_minority_says_which_acts_wait() {
+        let view = fleet(Some("minority"), &["current", "lost", "lost"]);
+        let waits = Honesty::of(&view, &clock()).waits.unwrap();
+        assert!(waits.contains("retiring a node") && waits.contains("removing recordings"), "{waits}");
+        assert_eq!(InFleet::of(&view).strip.unwrap().word, "Minority");
+    }
+
+    #[test]
+    fn other_pages_speak_of_the_fleet_only_when_something_is_amiss() {
+        let strip = |mode, states: &[&'static str]| InFleet::of(&fleet(mode, states)).strip.map(|strip| strip.word);
+        assert_eq!(strip(Some("alone"), &["current"]), None);
+        assert_eq!(strip(None, &["current"]), None);
+        assert_eq!(strip(Some("majority"), &["current", "current", "retired"]), None);
+        assert_eq!(strip(Some("majority"), &["current", "current", "lapsed"]), None);
+        assert_eq!(strip(Some("majority"), &["current", "lost"]).as_deref(), Some("Not all are current"));
+        assert_eq!(strip(None, &["current", "current"]).as_deref(), Some("Nobody coordinates"));
+    }
+
+    #[test]
+    fn what_is_nearly_there_is_no_alarm() {
+        let mut view = fleet(Some("majority"), &["current", "behind"]);
+        view.nodes[1].lag_entries = BEHIND_MIN - 1;
+        assert_eq!(InFleet::of(&view).strip, None);
+        view.nodes[1].lag_entries = BEHIND_MIN;
+        assert!(InFleet::of(&view).strip.is_some());
+    }
+}

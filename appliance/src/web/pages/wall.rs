@@ -1,0 +1,301 @@
+//! The wall: every room as a card, problems first. Records, members, rooms and incidents are read once each, however many
+//! rooms there are; what is started or stopped in another room is asked of its own node, as the person who asks.
+//!
+//! Levels of other rooms are not here: nothing brings them yet, and nothing is shown that was not told.
+
+pub mod cards;
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Method, Request, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use self::cards::{Card, Running, Seen, Show};
+use super::parts::chrome::{self, About, Chrome};
+use super::parts::field::Sent;
+use super::parts::flash::{self, Flash, of_problem};
+use super::parts::honesty::Honesty;
+use super::parts::visit::{Guest, Two, Visit};
+use super::parts::words;
+use super::recordings::Chip;
+use super::{Answer, Pieces, again, show_with};
+use crate::domain::TakeId;
+use crate::domain::TakeState::{Paused, Recording};
+use crate::domain::access::Permission;
+use crate::fleet::state::FleetView;
+use crate::store::Id;
+use crate::store::recordings::{PAGE_MAX, Query};
+use crate::web::api::nodes::{Nodes, sees};
+use crate::web::api::recordings::{self, Start};
+use crate::web::api::{fleet, incidents, may};
+use crate::web::caller::Caller;
+use crate::web::view::IncidentView;
+use crate::web::{App, Problem, blocking};
+
+/// Up to so many cards the wall is sent whole when something changes; beyond, each card by itself.
+const WHOLE_MAX: usize = 60;
+/// Pages of running recordings that are read: a thousand rooms that all record.
+const PAGES_MAX: usize = 5;
+/// The longest answer of another node that is read for its reason.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// The page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub chrome: Chrome,
+    /// Large, and without a menu.
+    pub is_kiosk: bool,
+    /// The other way.
+    pub kiosk_url: String,
+    /// How the fleet stands.
+    pub honesty: Honesty,
+    /// Filters.
+    pub chips: Vec<Chip>,
+    /// Rooms, problems first.
+    pub cards: Vec<Card>,
+    /// What to say if there is none.
+    pub nothing: String,
+}
+
+/// What is looked at: a filter, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    show: Show,
+    is_kiosk: bool,
+}
+
+impl Asked {
+    fn of(path: &str) -> Self {
+        let query = path.split_once('?').map_or("", |(_, query)| query);
+        let value = |wanted: &str| {
+            form_urlencoded::parse(query.as_bytes())
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.into_owned())
+        };
+        Self { show: Show::named(&value("show").unwrap_or_default()), is_kiosk: value("kiosk").as_deref() == Some("1") }
+    }
+
+    fn url(self) -> String {
+        let show = (self.show != Show::All).then(|| format!("show={}", self.show.name()));
+        let kiosk = self.is_kiosk.then(|| "kiosk=1".to_owned());
+        let said: Vec<String> = show.into_iter().chain(kiosk).collect();
+        if said.is_empty() { "/wall".to_owned() } else { format!("/wall?{}", said.join("&")) }
+    }
+
+    /// As a topic of the live stream says it.
+    fn topic(self) -> String {
+        format!("wall:{}{}", self.show.name(), if self.is_kiosk { ".kiosk" } else { "" })
+    }
+
+    fn of_topic(filter: &str) -> Self {
+        let (show, kiosk) = filter.split_once('.').unwrap_or((filter, ""));
+        Self { show: Show::named(show), is_kiosk: kiosk == "kiosk" }
+    }
+}
+
+/// Shows the page.
+pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Answer {
+    Ok(blocking(move || page(&app, &caller, &visit, Asked::of(&visit.path), None)).await??)
+}
+
+fn page(
+    app: &App,
+    caller: &Caller,
+    visit: &Visit,
+    asked: Asked,
+    problem: Option<&Problem>,
+) -> Result<Response, Problem> {
+    let (fleet, cards) = look(app, caller)?;
+    let live = asked.topic();
+    let mut frame = chrome::chrome(app, Some(caller), visit, About { title: "Wall", nav: "wall", live: &live });
+    frame.flash.extend(problem.map(of_problem));
+    if asked.is_kiosk {
+        frame.banner = None;
+    }
+    let view = View {
+        chrome: frame,
+        is_kiosk: asked.is_kiosk,
+        kiosk_url: Asked { is_kiosk: !asked.is_kiosk, ..asked }.url(),
+        honesty: Honesty::of(&fleet, &chrome::room_clock(app)),
+        chips: chips(&cards, asked),
+        nothing: asked.show.nothing().to_owned(),
+        cards: cards.into_iter().filter(|card| asked.show.has(card)).collect(),
+    };
+    Ok(show_with(visit, again(problem), "pages/wall.html", &view))
+}
+
+/// All cards of rooms that whoever looks may see.
+fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
+    let nodes = Nodes::of(app)?;
+    may(app, caller, Permission::NodeRead, &nodes.everywhere())?;
+    let mut fleet = app.fleet.view()?;
+    let can =
+        |node: &str, permission| node.parse().is_ok_and(|node: Id| sees(app, caller, permission, &nodes.of_node(node)));
+    let seen = Seen {
+        rooms: &nodes.room_names(),
+        running: &running(app)?,
+        incidents: &open(app, caller)?,
+        clock: &chrome::room_clock(app),
+        can_start: &|node| can(node, Permission::RecordingCreate),
+        can_stop: &|node| can(node, Permission::RecordingControl),
+    };
+    let shown = |node: &&crate::fleet::state::NodeView| node.state != "retired" && can(&node.id, Permission::NodeRead);
+    let cards = cards::all(fleet.nodes.iter().filter(shown), &seen);
+    // Counts of the honesty bar stay those of the whole fleet; names of rooms that are not theirs to see go nowhere.
+    fleet.stories.clear();
+    Ok((fleet, cards))
+}
+
+/// What runs, by node.
+fn running(app: &App) -> Result<BTreeMap<String, Vec<Running>>, Problem> {
+    let mut found: BTreeMap<String, Vec<Running>> = BTreeMap::new();
+    let mut query = Query { states: [Recording, Paused].into(), limit: PAGE_MAX, ..Query::default() };
+    for _ in 0..PAGES_MAX {
+        let page = app.store.recordings(&query)?;
+        for recording in &page.items {
+            found.entry(recording.node.to_string()).or_default().push(Running {
+                id: recording.id.to_string(),
+                title: recording.title().to_owned(),
+                started_at: recording.facts.started_at,
+                is_paused: recording.facts.state == Paused,
+            });
+        }
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// What is open and not kept quiet, by node.
+fn open(app: &App, caller: &Caller) -> Result<BTreeMap<String, Vec<IncidentView>>, Problem> {
+    let filter = incidents::Filter { open: Some(true), ..incidents::Filter::default() };
+    let mut found: BTreeMap<String, Vec<IncidentView>> = BTreeMap::new();
+    let all = match incidents::list(app, caller, &filter) {
+        Ok(list) => list.items,
+        Err(problem) if problem.status == 403 || problem.status == 404 => Vec::new(),
+        Err(problem) => return Err(problem),
+    };
+    for incident in all.into_iter().filter(|incident| incident.suppressed_until.is_none()) {
+        found.entry(incident.node_id.clone()).or_default().push(incident);
+    }
+    Ok(found)
+}
+
+fn chips(cards: &[Card], asked: Asked) -> Vec<Chip> {
+    let chip = |show: Show| Chip {
+        label: show.label().to_owned(),
+        count_text: Some(words::number(cards.iter().filter(|card| show.has(card)).count() as u64)),
+        url: Asked { show, ..asked }.url(),
+        is_current: show == asked.show,
+    };
+    Show::ALL.map(chip).into()
+}
+
+/// `<node>/start`, `<node>/stop`.
+pub async fn act(
+    State(app): State<App>,
+    Guest { caller, visit }: Guest,
+    Two(node, act): Two<Id>,
+    sent: Sent,
+) -> Answer {
+    let asked = visit.came_from.as_deref().map_or(Asked::of(""), Asked::of);
+    let recording = match act.as_str() {
+        "start" => None,
+        "stop" => Some(sent.text("recording").parse().map_err(|_| Problem::not_found("recording"))?),
+        _ => return Err(Problem::not_found("act").into()),
+    };
+    let done = match node == app.store.node() {
+        true => here(&app, &caller, recording).await,
+        false => there(&app, &caller, node, recording).await,
+    };
+    match done {
+        Ok(()) => {
+            let flash = recording.map_or_else(|| Flash::new("started_there"), |id| Flash::about("stopped", id));
+            Ok(flash::redirect(&asked.url(), flash, visit.is_tls))
+        }
+        Err(problem) => Ok(blocking(move || page(&app, &caller, &visit, asked, Some(&problem))).await??),
+    }
+}
+
+/// Starts, or stops this one, at this node.
+async fn here(app: &App, caller: &Caller, recording: Option<TakeId>) -> Result<(), Problem> {
+    let (app, caller) = (app.clone(), caller.clone());
+    blocking(move || match recording {
+        None => recordings::start(&app, &caller, Start::default()).map(|_| ()),
+        Some(id) => recordings::stop(&app, &caller, id).map(|_| ()),
+    })
+    .await?
+}
+
+/// The same at another node, by its own API.
+async fn there(app: &App, caller: &Caller, node: Id, recording: Option<TakeId>) -> Result<(), Problem> {
+    let path = match recording {
+        None => "/api/v1/recordings".to_owned(),
+        Some(id) => format!("/api/v1/recordings/{id}/stop"),
+    };
+    let internal = |error: &dyn std::fmt::Display| Problem::internal(&error.to_string());
+    let request = Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from("{}")).map_err(|error| internal(&error))?;
+    let target = path.parse().map_err(|error| internal(&error))?;
+    let answer = fleet::forward(app, caller, node, target, request).await?;
+    if answer.status().is_success() {
+        return Ok(());
+    }
+    let status = answer.status();
+    let bytes = axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default();
+    let said: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    let said = said.as_ref().and_then(|said| said.get("detail")?.as_str()).map(ToOwned::to_owned);
+    Err(Problem::conflict(said.unwrap_or_else(|| format!("The node answered {status} and gave no reason."))))
+}
+
+/// What of the page is sent when it changes.
+pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Pieces) -> Result<(), Problem> {
+    #[derive(Serialize)]
+    struct Live<'a> {
+        honesty: Honesty,
+        chips: Vec<Chip>,
+        cards: Vec<&'a Card>,
+        nothing: &'static str,
+    }
+    #[derive(Serialize)]
+    struct One<'a> {
+        card: &'a Card,
+    }
+    let asked = Asked::of_topic(filter);
+    let (fleet, cards) = look(app, caller)?;
+    let live = Live {
+        honesty: Honesty::of(&fleet, &chrome::room_clock(app)),
+        chips: chips(&cards, asked),
+        cards: cards.iter().filter(|card| asked.show.has(card)).collect(),
+        nothing: asked.show.nothing(),
+    };
+    pieces.add("honesty", "honesty", &live)?;
+    pieces.add("wall-chips", "wall_chips", &live)?;
+    // A filter's list comes and goes: it is sent whole. All rooms of a large fleet come a card at a time.
+    if live.cards.len() <= WHOLE_MAX || asked.show != Show::All {
+        return pieces.add("wall", "wall_cards", &live);
+    }
+    live.cards.iter().try_for_each(|card| pieces.add(&format!("card-{}", card.id), "wall_card", &One { card }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_stands_in_the_url_and_in_the_topic() {
+        for path in ["/wall", "/wall?show=problems", "/wall?kiosk=1", "/wall?show=lost&kiosk=1"] {
+            let asked = Asked::of(path);
+            assert_eq!(asked.url(), path);
+            assert_eq!(Asked::of_topic(asked.topic().strip_prefix("wall:").unwrap()), asked);
+        }
+        assert_eq!(Asked::of("/wall?show=%3Cscript%3E").url(), "/wall");
+    }
+}
