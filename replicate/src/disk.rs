@@ -14,6 +14,7 @@ mod writer;
 
 use crate::core::id::{Dot, Hash, LogId, NodeId, Origin, Position};
 use crate::core::index::Span;
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
 use crate::core::view::{Changes, Doom, Head, Unreadable, View};
 pub use redb::StorageBackend;
@@ -191,6 +192,12 @@ impl Tables {
 
     /// Keeps changes and facts, in one durable step. On an error they may or may not have been kept.
     pub fn commit(&self, changes: &Changes, facts: &Facts) -> Result<(), Fault> {
+        if is_on(Mutant::TornCommit) {
+            let heads = Changes { heads: changes.heads.clone(), ..Changes::default() };
+            let tx = self.begin()?;
+            write(&tx, &heads).map_err(fault)?;
+            tx.commit().map_err(fault)?;
+        }
         let tx = self.begin()?;
         write(&tx, changes).map_err(fault)?;
         write_facts(&tx, changes, facts).map_err(fault)?;

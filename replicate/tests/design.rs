@@ -33,7 +33,7 @@ fn the_map_names_every_source_and_only_what_exists() {
 #[cfg(feature = "disk")]
 #[test]
 fn the_limits_are_the_ones_written_down() {
-    use replicate::core::{entry, exchange, flow, index, log, message, session, wire, write};
+    use replicate::core::{election, entry, exchange, flow, index, log, message, session, wire, write};
     use replicate::disk::{self, feed, place, store};
     let design = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md")).unwrap();
     let limits = design.split("## Limits").nth(1).unwrap();
@@ -65,8 +65,25 @@ fn the_limits_are_the_ones_written_down() {
         format!("| feed | {} changes |", thousands(feed::FEED_MAX)),
         format!("| scan | {} hits |", thousands(store::SCAN_MAX)),
         format!("| user's index key | {} bytes |", index::KEY_BYTES_MAX),
+        format!("| messages held back by a store | {} |", thousands(election::HELD_BACK_MAX)),
+        format!("| epoch | 2^{} |", election::EPOCH_MAX.ilog2()),
         format!("| {}, {}, {} |", store::REFUSALS_MAX, disk::FORKS_MAX, place::ASIDE_MAX),
     ] {
         assert!(limits.contains(&row), "DESIGN.md does not say: {row}");
+    }
+}
+
+#[cfg(feature = "net")]
+#[test]
+fn the_limits_of_links_are_the_ones_written_down() {
+    use replicate::net;
+    let design = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md")).unwrap();
+    for row in [
+        format!("| waiting for a socket | 1,{:03} KiB |", net::OUT_BYTES_MAX / 1024 - 1000),
+        format!("| {}, 16,{} KiB |", net::LINK_HEARD_BYTES_MAX / 1024, net::HEARD_BYTES_MAX / 1024 - 16_000),
+        format!("| {}, 1,{:03} KiB |", net::FRAME_BYTES_MAX / 1024, net::MESSAGE_BYTES_MAX / 1024 - 1000),
+        format!("| people's wishes that wait for the hub | {} |", net::COMMANDS_MAX),
+    ] {
+        assert!(design.contains(&row), "DESIGN.md does not say: {row}");
     }
 }

@@ -4,7 +4,9 @@
 
 mod voters;
 
-use replicate::core::election::{Because, By, EPOCH_MAX, Election, Gated, Input, Member, Message, Mode, NoHandOver};
+use replicate::core::election::{
+    Because, By, EPOCH_MAX, Election, Gated, Held, Input, Member, Message, Mode, Mutant, NoHandOver,
+};
 use replicate::core::election::{Output, Role, Settings, Token, Told, Why};
 use replicate::core::id::NodeId;
 use voters::{CALM, Fleet, Weather};
@@ -170,6 +172,27 @@ fn two_halves_each_have_a_coordinator_and_then_the_story_is_told() {
     let (lasted_ms, ours, theirs) = overlap.expect("who lost its reign tells of both");
     assert_eq!((ours, theirs), (name(1), name(3)));
     assert!((25_000..=30_000).contains(&lasted_ms), "{lasted_ms}");
+}
+
+/// Two reign, and the only node that both reach follows the greater. Returns whether they have agreed 20 s later.
+fn agrees_over_a_bridge(mutant: Option<Mutant>) -> bool {
+    let roster = (1..=3).map(|at| Member::new(name(at))).collect();
+    let mut fleet = Fleet::new(21, roster, Settings { mutant, ..Settings::LOCAL });
+    fleet.run(4_000);
+    fleet.part(0, 1);
+    fleet.part(0, 2);
+    fleet.run(30_000);
+    assert_eq!(fleet.coordinators().len(), 2);
+    fleet.mend();
+    fleet.part(0, 1);
+    fleet.run(20_000);
+    fleet.is_agreed(true)
+}
+
+#[test]
+fn who_bears_a_low_token_is_told_even_over_a_bridge() {
+    assert!(agrees_over_a_bridge(None));
+    assert!(!agrees_over_a_bridge(Some(Mutant::NoNak)), "the test must be able to fail");
 }
 
 #[test]
@@ -370,6 +393,21 @@ fn a_claim_is_durable_before_it_is_announced_and_above_all_answers() {
     assert_eq!(why, Err(Why::Minority { act: Gated::RetireNode, followed: 1, of: 2 }), "nobody has answered yet");
 }
 
+/// Seed 16213: one answer spoke of a lease, the next of a greater token, and the node followed the lease. It had two
+/// truths then: whom it followed, and whom it obeyed.
+#[test]
+fn a_lease_below_another_answer_is_not_followed() {
+    let mut election = lone(Token::NONE, 2);
+    let low = Token { epoch: 4, node: name(2), inc: 1 };
+    let great = Token { epoch: 5, node: name(3), inc: 1 };
+    let held = Some(Held { token: low, age_ms: 0, reigned_ms: 0 });
+    for (from, seen, held) in [(2, low, held), (3, great, None)] {
+        election.input(10, Input::Heard { from: name(from), message: Message::ProbeOk { round: 1, seen, held } });
+    }
+
+    assert!(!matches!(election.role(), Role::Follower { .. }), "{:?}", election.role());
+}
+
 #[test]
 fn a_mistaken_or_forged_message_changes_nothing() {
     let mut election = lone(Token::NONE, 1);
@@ -421,7 +459,8 @@ mod bad_days {
             Some(seed) => seed..seed + 1,
             None => 0..number("ELECTION_SEEDS").unwrap_or(2_000),
         };
-        let mut took_ms: Vec<u64> = seeds.map(bad_day).collect();
+        // Found ones first: 16213 followed a lease below a token another answer spoke of.
+        let mut took_ms: Vec<u64> = [16_213].into_iter().chain(seeds).map(bad_day).collect();
         took_ms.sort_unstable();
         println!("agreed after healing: p50 {} ms, max {} ms", took_ms[took_ms.len() / 2], took_ms[took_ms.len() - 1]);
     }
@@ -435,24 +474,20 @@ mod bad_days {
             delay_ms_max: [5, 50, 200][fleet.chance.below(3) as usize],
         };
         let end_ms = fleet.chance.between(10_000, 40_000);
-        let mut paused_ms = 0;
         while fleet.now_ms < end_ms {
             let pause_ms = [50, 500, 3_000][fleet.chance.below(3) as usize];
             let for_ms = fleet.chance.below(pause_ms);
             fleet.run(for_ms);
-            if trouble(&mut fleet) {
-                paused_ms = fleet.now_ms;
-            }
+            trouble(&mut fleet);
         }
         heal(&mut fleet);
-        // A node that was held up waits for one lease more, by design.
-        let is_after_pause = fleet.now_ms < paused_ms + 4_000 || fleet.weather.delay_ms_max > 5;
         fleet.weather = CALM;
-        let limit_ms = if is_after_pause { 6_000 } else { 4_000 };
-        let took_ms = fleet.run_until(limit_ms, |fleet| fleet.is_agreed(false));
+        let took_ms = fleet.run_until(4_000, |fleet| fleet.is_agreed(false));
         let took_ms = took_ms.unwrap_or_else(|| panic!("seed {seed}: {:?}", roles(&fleet)));
         let all_ms = fleet.run_until(6_000, |fleet| fleet.is_agreed(true));
         assert!(all_ms.is_some(), "seed {seed}: {:?}", roles(&fleet));
+        // A hand-over that was begun before may still fail and be taken back.
+        fleet.run(4_000);
         let before = coordinator(&fleet);
         fleet.run(8_000);
         assert_eq!(coordinator(&fleet), before, "seed {seed}: a healthy fleet changed its coordinator");
@@ -478,8 +513,8 @@ mod bad_days {
         (1..=u128::from(count)).map(member).collect()
     }
 
-    /// Something goes wrong. Returns whether a node was held up until now.
-    fn trouble(fleet: &mut Fleet) -> bool {
+    /// Something goes wrong.
+    fn trouble(fleet: &mut Fleet) {
         let count = fleet.nodes.len() as u64;
         let at = fleet.chance.below(count) as usize;
         let other = ((at as u64 + fleet.chance.between(1, count - 1)) % count) as usize;
@@ -501,10 +536,7 @@ mod bad_days {
             }
             7 => fleet.mend(),
             8 => fleet.pause(at),
-            9 => {
-                fleet.resume(at);
-                return true;
-            }
+            9 => fleet.resume(at),
             10 if fleet.chance.is(20) => fleet.say(at, Input::Force),
             10 => fleet.say(at, Input::HandOver { to: name(other as u128 + 1) }),
             _ => {
@@ -512,7 +544,6 @@ mod bad_days {
                 fleet.say(at, Input::CaughtUp(is_caught_up));
             }
         }
-        false
     }
 
     fn heal(fleet: &mut Fleet) {

@@ -106,6 +106,7 @@ fn facts(title: String, started_at: Timestamp, marks: String) -> Facts {
         sample_rate: 48_000,
         duration_seconds: 3_600.0,
         channels: (1..=8).map(|number| (number, format!("Channel {number}"))).collect(),
+        ports: (1..=8).map(|number| format!("system:capture_{number}")).collect(),
         gaps: (0, 0.0),
         marks: vec![marks],
         peak_dbfs: Some(-9.5),

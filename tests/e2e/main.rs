@@ -9,6 +9,7 @@ mod harness;
 mod crashes;
 mod exports;
 mod faults;
+mod fleet;
 mod harness_proof;
 mod listening;
 mod meters;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
@@ -26,9 +27,9 @@ use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
 use crate::service::moment;
-use crate::store::Id;
-use crate::store::fleet::Member;
-use crate::sys::{clock, files, rng};
+use crate::store::fleet::{Inventory, Member};
+use crate::store::{Edits, Id};
+use crate::sys::{clock, disk, files, rng};
 
 /// Where nodes speak.
 pub const PEER_PATH: &str = "/peer/v1";
@@ -80,6 +81,7 @@ impl Fleet {
         let bootstrap = if is_in && fleet.is_some() { None } else { self.bootstrap() };
         if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired) {
             self.tell_own_address(own);
+            self.tell_inventory();
         }
         Known { fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)), members, bootstrap }
     }
@@ -103,6 +105,47 @@ impl Fleet {
         });
         if let Err(error) = kept {
             tracing::warn!(error, "the new address of this node is not in the roster yet");
+        }
+    }
+
+    /// Says what this node is and does, when that is not what it said last.
+    fn tell_inventory(&self) {
+        let store = &self.0.store;
+        let status = self.0.live.status();
+        let state = match &status {
+            None => "offline",
+            Some(status) if status.recording.iter().any(|take| !take.is_paused) => "recording",
+            Some(status) if !status.recording.is_empty() => "paused",
+            Some(status) if !status.trouble.is_empty() => "trouble",
+            Some(_) => "idle",
+        };
+        let space = disk::space(&self.0.data).ok();
+        // To the gigabyte: free room that shrinks by the second is no news to anybody.
+        let rounded = |bytes: u64| bytes >> 30 << 30;
+        let before = store.inventory(store.node()).ok().flatten();
+        let now = Inventory {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: String::new(),
+            started: before
+                .as_ref()
+                .filter(|_| self.0.has_told.load(Ordering::Relaxed))
+                .map_or_else(clock::wall, |said| said.started),
+            disk: space.map(|space| (rounded(space.free_bytes), space.total_bytes)).unwrap_or_default(),
+            jack: status
+                .as_ref()
+                .filter(|status| status.jack.is_connected)
+                .map(|status| (status.jack.sample_rate, status.channels.len() as u16)),
+            room: store.room().ok().flatten().map(|room| room.id),
+            state: state.to_owned(),
+        };
+        if before.as_ref() == Some(&now) {
+            return;
+        }
+        let mut edits = Edits::by("service:fleet");
+        edits.put_inventory(store.node(), &now);
+        match store.commit(edits, moment(clock::now())) {
+            Ok(_) => self.0.has_told.store(true, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "what this node does is not in the records yet"),
         }
     }
 

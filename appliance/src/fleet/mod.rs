@@ -15,6 +15,7 @@ pub mod tls;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -68,6 +69,8 @@ struct Inner {
     followed: Mutex<Option<(Token, Timestamp)>>,
     /// Someone joined or left: look anew at once.
     look: Notify,
+    /// This process has said what it is.
+    has_told: AtomicBool,
 }
 
 /// How reaching a node went.
@@ -107,23 +110,29 @@ fn id_of(node: NodeId) -> Id {
 impl Fleet {
     /// Begins: links come up as soon as there is a fleet.
     pub fn start(parts: Parts) -> Self {
+        let fleet = Self::idle(parts);
+        fleet.0.runtime.spawn(links::keep(fleet.clone()));
+        fleet
+    }
+
+    /// One that links to nobody.
+    pub fn idle(parts: Parts) -> Self {
         let Parts { data, access, live, identity, runtime } = parts;
         let store = access.store().clone();
-        let fleet = Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             data,
             access,
             store,
             live,
             identity,
-            runtime: runtime.clone(),
+            runtime,
             hub: Mutex::default(),
             reached: Mutex::default(),
             stories: Mutex::default(),
             followed: Mutex::default(),
             look: Notify::new(),
-        }));
-        runtime.spawn(links::keep(fleet.clone()));
-        fleet
+            has_told: AtomicBool::new(false),
+        }))
     }
 
     /// Ends all links.

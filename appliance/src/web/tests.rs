@@ -36,15 +36,28 @@ fn ctx(seed: u8) -> Ctx {
     Ctx::new(moment(), [seed; 32], "192.0.2.1", "test")
 }
 
+/// For links that never come up here.
+static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
+    std::sync::LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().build().unwrap());
+
 fn app(home: &std::path::Path, access: Access) -> App {
     let (key, _) = identity::tls(home, "rakkr", &[], &ctx(1)).unwrap();
+    let (live, identity) = (Live::new(), Arc::new(key));
+    let fleet = Fleet::idle(crate::fleet::Parts {
+        data: home.to_owned(),
+        access: access.clone(),
+        live: live.clone(),
+        identity: identity.clone(),
+        runtime: RUNTIME.handle().clone(),
+    });
     App::new(Wiring {
         data: DataDir::new(home),
         access,
-        live: Live::new(),
+        live,
         workers: Supervisor::new().handle(),
         name: "A-Hall".into(),
-        identity: Arc::new(key),
+        identity,
+        fleet,
         alarms: Vec::new(),
         has_open_metrics: false,
         started_us: 0,

@@ -369,13 +369,26 @@ impl Election {
         if self.stored != self.seen {
             return;
         }
-        let held_back = std::mem::take(&mut self.held_back);
-        self.outputs.extend(held_back.into_iter().map(|(to, message)| Output::Send { to, message }));
         if let Phase::Claiming { token, by } = self.phase
             && token == self.stored
         {
             self.reign(token, by);
         }
+        for (to, message) in std::mem::take(&mut self.held_back) {
+            self.send_late(to, message);
+        }
+    }
+
+    /// Sends what was held back, as it is by now: who asked while our claim was stored shall hear that we reign.
+    fn send_late(&mut self, to: NodeId, message: Message) {
+        let seen = self.seen;
+        let message = match message {
+            Message::ProbeOk { round, .. } => Message::ProbeOk { round, seen, held: self.held() },
+            Message::Nak { .. } => Message::Nak { seen },
+            Message::Followed { token, .. } if token != seen => return,
+            other => other,
+        };
+        self.send(to, message);
     }
 
     /// Sends, or holds back until what the message may reveal is durable.
@@ -425,7 +438,10 @@ impl Election {
         self.links.remove(&node);
         self.held_back.retain(|(to, _)| *to != node);
         match &mut self.phase {
-            Phase::Following(lease) if lease.is_over_without(node, was_reset) => self.vacant(),
+            Phase::Following(lease) if lease.is_over_without(node, was_reset) => {
+                self.vacant();
+                self.wait(self.settings.reset_ms + self.rank_wait_ms());
+            }
             Phase::Reigning(reign) => reign.forget(node),
             _ => (),
         }

@@ -7,6 +7,7 @@
 use crate::core::entry::{Entry, Malformed};
 use crate::core::id::{Hash, LogId, Origin, Position, Stream};
 use crate::core::index;
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Schema;
 use crate::core::view::{Change, Doom, Head, Staged, Unreadable, View, load};
@@ -83,22 +84,30 @@ pub fn accept<V: View>(
     let head = staged.head(at.log())?;
     let have = head.map_or(0, |head| head.seq);
     if at.dot.seq <= have {
-        let is_same = staged.entry(at)?.is_some_and(|kept| kept == entry.raw);
+        let is_same = is_on(Mutant::ForkIsDuplicate) || staged.entry(at)?.is_some_and(|kept| kept == entry.raw);
         return if is_same { Ok(Accepted::Duplicate) } else { Err(Refusal::Fork { at }) };
     }
-    if us.is_some_and(|us| us.node == at.dot.node && us.inc <= at.dot.inc) {
+    let is_ours = us.is_some_and(|us| us.node == at.dot.node && us.inc <= at.dot.inc);
+    if is_ours && !is_on(Mutant::OwnFutureTaken) {
         return Err(Refusal::OurOwnFuture { at });
     }
-    if at.dot.seq > have + 1 {
+    if at.dot.seq > have + 1 && !is_on(Mutant::GapAccepted) {
         return Err(Refusal::Gap { at, have });
     }
+    let is_unchecked = is_on(Mutant::NoPreviousHash) || is_on(Mutant::GapAccepted);
     let nonce = match head {
-        Some(head) if head.hash == entry.previous => head.nonce,
+        Some(head) if head.hash == entry.previous || is_unchecked => head.nonce,
         Some(_) => return Err(Refusal::Fork { at }),
         None => opening_nonce(staged, &entry)?,
     };
     if staged.dooms_len()? + named_by(&entry) > DOOMS_MAX {
         return Err(Refusal::TooManyDooms { at });
+    }
+    if is_on(Mutant::Rewritten)
+        && let Some(Ok(again)) = entry.fields.as_deref().map(Entry::write)
+    {
+        append(staged, schema, &again, nonce)?;
+        return Ok(Accepted::New);
     }
     append(staged, schema, &entry, nonce)?;
     Ok(Accepted::New)
@@ -114,7 +123,9 @@ pub(crate) fn append<V: View>(
     let head = Head { seq: entry.at.dot.seq, hash: entry.hash, nonce };
     staged.changes.entries.insert(entry.at, entry.raw.clone());
     staged.changes.heads.insert(entry.at.log(), head);
-    staged.saw_lamport(entry.lam)?;
+    if !is_on(Mutant::LamportNotAdvanced) {
+        staged.saw_lamport(entry.lam)?;
+    }
     let record = materialise(staged, schema, entry)?;
     let group = entry.fields.as_ref().map(|fields| fields.g.clone()).unwrap_or_default();
     staged.changes.feed.push(Change { at: entry.at, record, group });
@@ -127,7 +138,7 @@ fn opening_nonce(view: &impl View, entry: &Entry) -> Result<u32, Refusal> {
     let Some(opening) = entry.opening().filter(|_| entry.previous == Hash::NOTHING) else { return Err(bad) };
     for stream in Stream::ALL {
         let sister = view.head(LogId { stream, ..entry.at.log() })?;
-        if sister.is_some_and(|sister| sister.nonce != opening.nonce) {
+        if sister.is_some_and(|sister| sister.nonce != opening.nonce) && !is_on(Mutant::NonceIgnored) {
             return Err(bad);
         }
     }
@@ -158,7 +169,7 @@ pub(crate) fn materialise<V: View>(
     for absent in record.join(entry, is_replaced) {
         let at = Position { stream: entry.at.stream, dot: absent };
         let is_still_to_come = staged.head(at.log())?.is_none_or(|head| head.seq < absent.seq);
-        if is_still_to_come {
+        if is_still_to_come && !is_on(Mutant::DoomsForgotten) {
             staged.changes.dooms.insert(Doom { at, record: key.clone(), group: fields.g.clone() }, true);
         }
     }

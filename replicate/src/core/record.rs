@@ -6,6 +6,7 @@
 
 use crate::core::entry::{Entry, Fields, LIFE, Op, Quality};
 use crate::core::id::{Dot, Hash, RecordId};
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::schema::{DeletePolicy, Form, Kind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,9 +71,19 @@ impl Record {
     pub fn join(&mut self, entry: &Entry, is_replaced: bool) -> Vec<Dot> {
         let Some(fields) = entry.fields.clone() else { return Vec::new() };
         let mut absent = Vec::new();
+        if is_on(Mutant::LastWriterWins) && fields.op == Op::Put {
+            let is_later = |version: &Fields| version.g != fields.g || version.t.wall > fields.t.wall;
+            self.versions.retain(|_, version| version.fields.as_deref().is_none_or(is_later));
+        }
+        if is_on(Mutant::EnableCancelsAll) && fields.op == Op::Enable {
+            self.versions.retain(|_, version| version.fields.as_deref().is_none_or(|version| version.g != fields.g));
+        }
         for named in &fields.sup {
+            if is_on(Mutant::SupIgnored) {
+                continue;
+            }
             match self.versions.get(named).and_then(|version| version.fields.as_ref()) {
-                Some(version) if version.g == fields.g => {
+                Some(version) if version.g == fields.g || is_on(Mutant::GroupIgnored) => {
                     self.versions.remove(named);
                 }
                 // A deletion names the edits it deletes; they stay, covered by it.
@@ -124,10 +135,18 @@ impl Record {
 
     /// Whether a deletion holds, by the kind's policy.
     pub fn is_deleted(&self) -> bool {
-        match self.kind.deletes {
+        match self.policy() {
             DeletePolicy::EditWins => self.deletions().next().is_some() && self.uncovered_edits().is_empty(),
             DeletePolicy::DeleteWins => self.deletions().next().is_some(),
             DeletePolicy::Never => false,
+        }
+    }
+
+    fn policy(&self) -> DeletePolicy {
+        match self.kind.deletes {
+            DeletePolicy::EditWins if is_on(Mutant::DeletePolicySwapped) => DeletePolicy::DeleteWins,
+            DeletePolicy::DeleteWins if is_on(Mutant::DeletePolicySwapped) => DeletePolicy::EditWins,
+            policy => policy,
         }
     }
 
@@ -140,6 +159,9 @@ impl Record {
             .map(|(fields, entry)| (number(fields).filter(|_| is_max), rank(fields), entry))
             .collect();
         versions.sort_by(|left, right| (right.0, &right.1).cmp(&(left.0, &left.1)));
+        if is_on(Mutant::LoserShown) {
+            versions.reverse();
+        }
         versions.into_iter().map(|(_, _, entry)| entry).collect()
     }
 

@@ -320,6 +320,14 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Returns why the session has closed, if it has: known before all that comes before [`Output::Close`] is taken.
+    pub fn closed_for(&self) -> Option<&Reason> {
+        match self.outputs.back() {
+            Some(Output::Close(reason)) => Some(reason),
+            Some(Output::Send(_) | Output::Apply { .. } | Output::Told(_)) | None => None,
+        }
+    }
+
     /// Returns when [`Input::Tick`] is due, and for what.
     pub fn poll_timeout(&self) -> Option<(u64, &'static str)> {
         match self.phase {

@@ -1,9 +1,11 @@
 //! Messages as bytes: `u8 type | u8 flags | u16 stream | u32 raw body length`, big-endian, then a body of JSON.
 //!
-//! Entries stand in a batch byte for byte as their authors wrote them. Lives here: writing and reading whole messages,
+//! Entries come out of a batch byte for byte as their authors wrote them (`chain`: what need not be sent). Lives here: writing and reading whole messages,
 //! and the limits of what is read: nothing larger than a small multiple of the bytes that are really there is ever
 //! allocated, whatever a header claims. Does not: compressing, which is the transport's: it knows the flag from here,
 //! and by the raw length how much there may come out.
+
+mod chain;
 
 use crate::core::election;
 use crate::core::entry::{ENTRY_BYTES_MAX, NESTING_MAX, is_nested_deeper};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Bytes before the body.
 pub const HEADER_BYTES: usize = 8;
@@ -229,11 +232,13 @@ fn batch_body(batch: &Batch) -> Vec<u8> {
     let bytes: usize = batch.entries.iter().map(|raw| raw.len() + 1).sum();
     let mut body = Vec::with_capacity(bytes + 40);
     body.extend(format!("{{\"n\":{},\"e\":[", batch.number).bytes());
-    for (number, raw) in batch.entries.iter().enumerate() {
-        if number > 0 {
+    let mut before = None;
+    for raw in &batch.entries {
+        if before.is_some() {
             body.push(b',');
         }
-        body.extend_from_slice(raw);
+        chain::shorten(&mut body, before, raw);
+        before = Some(raw.as_ref());
     }
     body.extend(b"]}");
     body
@@ -245,7 +250,11 @@ fn batch(stream: Stream, body: &[u8]) -> Result<Message, BadMessage> {
     if let Some(long) = e.0.iter().find(|raw| raw.get().len() > ENTRY_BYTES_MAX) {
         return Err(bad(format!("an entry of {} bytes, {ENTRY_BYTES_MAX} is the limit", long.get().len())));
     }
-    let entries = e.0.into_iter().map(|raw| raw.get().as_bytes().into()).collect();
+    let mut entries: Vec<Arc<[u8]>> = Vec::with_capacity(e.0.len());
+    for raw in e.0 {
+        let whole = chain::lengthen(entries.last().map(AsRef::as_ref), raw.get().as_bytes());
+        entries.push(whole.ok_or_else(|| bad("an entry follows one that is not there".to_string()))?.into());
+    }
     Ok(Message::Batch(Batch { number, stream, entries }))
 }
 

@@ -8,6 +8,7 @@ use crate::core::entry::{
 };
 use crate::core::id::{Dot, Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::log::append;
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::{Record, RecordKey, Version};
 use crate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use crate::core::view::{Staged, Unreadable, View, load};
@@ -277,6 +278,7 @@ fn replaced(record: &Record, draft: &Draft) -> Result<Vec<Dot>, BadAct> {
     };
     let chosen = |group: &str, replaces: &Replaces| match replaces {
         Replaces::All => of_group(group),
+        Replaces::These(_) if is_on(Mutant::ReplacesUnseen) => of_group(group),
         Replaces::These(dots) => dots.clone(),
     };
     let is_deleted = record.is_deleted() && record.kind().deletes != DeletePolicy::Never;

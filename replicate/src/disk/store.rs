@@ -186,7 +186,13 @@ impl Store {
         };
         let shared = Arc::new(Shared::new(tables, schema, status));
         let writer = Writer { shared: shared.clone(), place, settings, us: opened.us };
-        let thread = std::thread::Builder::new().name("replicate-writer".to_string()).spawn(move || writer.run());
+        #[cfg(feature = "mutants")]
+        let mutant = crate::core::mutant::switched();
+        let thread = std::thread::Builder::new().name("replicate-writer".to_string()).spawn(move || {
+            #[cfg(feature = "mutants")]
+            crate::core::mutant::switch(mutant);
+            writer.run();
+        });
         let writer = Some(thread.map_err(|error| OpenError::Io(error.to_string()))?);
         Ok((Self { shared, writer }, opened))
     }

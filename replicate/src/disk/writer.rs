@@ -7,11 +7,11 @@
 use super::feed::Feed;
 use super::opening::{OpenError, Settings, begin, open};
 use super::place::Place;
-use super::store::{Applied, REFUSALS_MAX, Status, WriteError};
+use super::store::{Applied, Status, WriteError};
 use super::{FORKS_MAX, Facts, Snapshot, Tables};
-use crate::core::entry::{Entry, Moment};
+use crate::core::entry::Moment;
 use crate::core::id::{Hash, Origin, Position};
-use crate::core::log::{Accepted, Refusal, accept};
+use crate::core::keeping;
 use crate::core::schema::Schema;
 use crate::core::view::{Staged, Unreadable};
 use crate::core::write::{Draft, Expected, check, write};
@@ -327,8 +327,6 @@ impl<P: Place> Writer<P> {
         Ok(written)
     }
 
-    /// Each entry joins or not by itself: it comes after those it follows, and a log that has a refused one is refused
-    /// from there on by its own order.
     fn stage_others(
         &mut self,
         entries: &[Arc<[u8]>],
@@ -336,33 +334,15 @@ impl<P: Place> Writer<P> {
         staged: &mut Staged<'_, Snapshot>,
         beside: &mut Beside,
     ) -> Result<Applied, WriteError> {
-        let mut applied = Applied::default();
-        for (number, raw) in entries.iter().enumerate() {
-            let us = beside.us.unwrap_or(self.us);
-            let mut result = accept(staged, &self.shared.schema, Some(us), raw);
-            if let Err(Refusal::OurOwnFuture { at }) = result
-                && let Some(inc) = at.dot.inc.checked_add(1)
-            {
-                // A peer remembers more of us than we do. Under the next incarnation our lost past can come back.
-                self.stage_incarnation(inc, moment, staged, beside)?;
-                result = accept(staged, &self.shared.schema, beside.us, raw);
-            }
-            match result {
-                Ok(Accepted::New) => applied.new += 1,
-                Ok(Accepted::Duplicate) => applied.duplicates += 1,
-                Err(Refusal::Unreadable(unreadable)) => return Err(unreadable.into()),
-                Err(refusal) => {
-                    if let Refusal::Fork { at } = refusal {
-                        note_fork(at, us, raw, beside);
-                    }
-                    applied.refused += 1;
-                    if applied.refusals.len() < REFUSALS_MAX {
-                        applied.refusals.push((number, refusal));
-                    }
-                }
-            }
+        let (shared, us) = (self.shared.clone(), beside.us.unwrap_or(self.us));
+        let mint = |staged: &mut Staged<'_, Snapshot>, inc| self.stage_incarnation(inc, moment, staged, beside);
+        let outcome = keeping::apply(staged, &shared.schema, us, entries, mint)?;
+        beside.forks.extend(outcome.forks);
+        if let Some(why) = outcome.quarantine {
+            beside.facts.push(("quarantine", Some(why.clone().into_bytes())));
+            beside.quarantine = Some(why);
         }
-        Ok(applied)
+        Ok(outcome.applied)
     }
 
     fn stage_incarnation(
@@ -383,17 +363,6 @@ impl<P: Place> Writer<P> {
         beside.quarantine = None;
         beside.is_released = true;
         Ok(us)
-    }
-}
-
-/// Keeps the evidence, and if it is our present name that is used twice, stops writing under it.
-fn note_fork(at: Position, us: Origin, raw: &Arc<[u8]>, beside: &mut Beside) {
-    let hash = Entry::parse(raw).map_or(Hash::NOTHING, |entry| entry.hash);
-    beside.forks.push((at, hash, raw.clone()));
-    if at.dot.node == us.node && at.dot.inc == us.inc {
-        let why = format!("another node writes under our name: it has its own entry at {at}");
-        beside.facts.push(("quarantine", Some(why.clone().into_bytes())));
-        beside.quarantine = Some(why);
     }
 }
 

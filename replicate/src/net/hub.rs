@@ -10,9 +10,9 @@ use super::queue::{Command, Grown, LinkNumber, Order, Queue};
 use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Role, Token};
 use crate::core::entry::Moment;
-use crate::core::id::{LogId, NodeId};
+use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::Hello;
-use crate::core::session::{Clock, Input, Me, Output, Session, Told};
+use crate::core::session::{Clock, Input, Lag, Me, Output, Session, Told};
 use crate::disk::store::Store;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -277,7 +277,12 @@ impl Hub {
         while let Some(linked) = self.links.get_mut(&number) {
             linked.is_slow = !linked.link.has_room();
             if linked.is_slow {
-                return;
+                // What it said before it closed will not be taken any more.
+                match linked.session.closed_for().cloned() {
+                    Some(reason) => self.end(number, Ended::Closed(reason)),
+                    None => return,
+                }
+                continue;
             }
             let peer = linked.peer;
             match linked.session.poll_output() {
@@ -467,18 +472,7 @@ impl Hub {
                 peers.insert(linked.peer, peer);
             }
         }
-        let leader = match self.role {
-            Role::Follower { token, .. } => peers.get(&token.node),
-            Role::Coordinator { .. } | Role::Candidate | Role::Bystander => None,
-        };
-        // A vector that has not come yet says nothing.
-        let wants = &self.parts.settings.wants;
-        let is_told = |lag: &crate::core::session::Lag| lag.is_known || wants.is_empty();
-        let is_caught_up = leader.is_some_and(|peer| {
-            peer.state != PeerState::Greeting
-                && peer.lag.iter().any(is_told)
-                && peer.lag.iter().all(|lag| lag.to_receive == 0)
-        });
+        let is_caught_up = self.is_caught_up_now();
         let election = self.election().standing(self.now_ms);
         self.parts.looks.set(Standing { me: self.me, at, election, peers, traffic: traffic_of_all });
         self.looked_ms = self.now_ms;
@@ -488,6 +482,18 @@ impl Hub {
             self.elect(election::Input::CaughtUp(is_caught_up));
             self.settle();
         }
+    }
+
+    /// Whether this node has all that the coordinator it follows is known to have, in every stream that one wants: of the
+    /// others nobody tells.
+    fn is_caught_up_now(&self) -> bool {
+        let Role::Follower { token, .. } = self.role else { return false };
+        let leader = self.talking.get(&token.node).and_then(|number| self.links.get(number));
+        let Some(state) = leader.map(|linked| linked.session.state()) else { return false };
+        let Some(hello) = state.hello else { return false };
+        let is_level =
+            |(stream, lag): (&Stream, &Lag)| lag.to_receive == 0 && (lag.is_known || !hello.wants.contains(stream));
+        Stream::ALL.iter().zip(&state.lag).all(is_level)
     }
 }
 

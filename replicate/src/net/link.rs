@@ -290,3 +290,61 @@ fn said_farewell(frame: Option<CloseFrame>) -> Ended {
         _ => Ended::ByPeer(frame.reason.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::Stream;
+    use crate::core::message::Batch;
+    use tokio::io::duplex;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    fn batch(bytes: usize) -> Message {
+        Message::Batch(Batch { number: 1, stream: Stream::Own, entries: vec![vec![b' '; bytes].into()] })
+    }
+
+    #[test]
+    fn a_link_that_is_not_taken_from_has_no_room_and_tells_when_it_has_again() {
+        let link = Link::new(1);
+        let mut said = 0;
+        while link.has_room() {
+            link.say(batch(100_000));
+            said += 1;
+        }
+        let awaited: Vec<bool> = std::iter::from_fn(|| link.next()).map(|(_, is_awaited)| is_awaited).collect();
+
+        assert_eq!(said, OUT_BYTES_MAX / 100_000 + 1);
+        assert_eq!(awaited.iter().filter(|is_awaited| **is_awaited).count(), 1, "once, when half is gone");
+        assert!(!awaited[0] && link.has_room());
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let link = Link::new(1);
+        link.end(Ended::NoMember);
+        link.end(Ended::Stopped);
+
+        assert_eq!(*link.ended.borrow(), Some(Ended::NoMember));
+    }
+
+    #[test]
+    fn a_long_message_goes_in_several_frames_and_comes_as_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes: Vec<u8> = (0..FRAME_BYTES_MAX * 2 + 17).map(|number| number as u8).collect();
+        let sent = bytes.clone();
+        let came = runtime.block_on(async move {
+            let (here, there) = duplex(4096);
+            let config = Some(crate::net::websocket_config());
+            let mut here = WebSocketStream::from_raw_socket(here, Role::Client, config).await;
+            let mut there = WebSocketStream::from_raw_socket(there, Role::Server, config).await;
+            let sending = async {
+                send(&mut here, sent).await.unwrap();
+                here.flush().await.unwrap();
+            };
+            futures_util::future::join(sending, there.next()).await.1
+        });
+
+        assert_eq!(came.unwrap().unwrap().into_data(), bytes);
+    }
+}

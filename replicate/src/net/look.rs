@@ -71,7 +71,8 @@ impl Standing {
     /// Whether a person would see no difference, but for counts and times.
     fn looks_like(&self, other: &Standing) -> bool {
         let is_like = |((node, peer), (other_node, other)): ((&NodeId, &Peer), (&NodeId, &Peer))| {
-            let seen = |peer: &Peer| (peer.since_ms, peer.state, peer.origin, peer.lag, peer.left_alone);
+            let entries = |peer: &Peer| (peer.traffic.entries_out, peer.traffic.entries_in);
+            let seen = |peer: &Peer| (peer.since_ms, peer.state, peer.origin, peer.lag, peer.left_alone, entries(peer));
             node == other_node && seen(peer) == seen(other)
         };
         self.election == other.election

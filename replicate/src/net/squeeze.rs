@@ -78,3 +78,50 @@ pub fn unpack(bytes: &[u8]) -> Result<(Message, usize), Unwelcome> {
     let raw = [header.bytes().as_slice(), &body].concat();
     Ok((wire::decode(&raw)?, raw.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::Stream;
+    use crate::core::message::Batch;
+    use proptest::prelude::*;
+
+    fn batch(stream: Stream, count: usize) -> Message {
+        let entry = |number: usize| format!(r#"{{"d":["{number:032x}",1,2],"val":"always the same words"}}"#);
+        let entries = (0..count).map(|number| entry(number).into_bytes().into()).collect();
+        Message::Batch(Batch { number: 1, stream, entries })
+    }
+
+    #[test]
+    fn a_batch_comes_out_as_it_went_in_and_is_smaller_between() {
+        let message = batch(Stream::Own, 64);
+        let (packed, raw_bytes) = pack(&message);
+
+        assert!(packed.len() * 4 < raw_bytes, "{} of {raw_bytes}", packed.len());
+        assert_eq!(unpack(&packed), Ok((message, raw_bytes)));
+    }
+
+    #[test]
+    fn what_is_small_or_of_access_goes_as_it_is() {
+        for message in [batch(Stream::Own, 1), batch(Stream::Sec, 64)] {
+            let (packed, raw_bytes) = pack(&message);
+            assert_eq!(packed.len(), raw_bytes);
+            assert_eq!(unpack(&packed), Ok((message, raw_bytes)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn mutated_bytes_are_refused_or_read_and_never_grow(at in 0_usize..400, with in any::<u8>(), cut in 0_usize..400) {
+            let mut packed = pack(&batch(Stream::Own, 64)).0;
+            let at = at % packed.len();
+            packed[at] = with;
+            packed.truncate(packed.len() - cut % packed.len());
+            if let Ok((_, raw_bytes)) = unpack(&packed) {
+                prop_assert!(raw_bytes <= wire::MESSAGE_BYTES_MAX + HEADER_BYTES);
+            }
+        }
+    }
+}

@@ -19,12 +19,15 @@ enum Event {
     SetLen(usize),
     Sync,
     Mark(Vec<u8>),
+    Aside,
 }
 
 #[derive(Debug, Default)]
 struct State {
     file: Vec<u8>,
     mark: Option<Vec<u8>>,
+    /// File and mark before the first event.
+    before: (Vec<u8>, Option<Vec<u8>>),
     aside: Vec<Vec<u8>>,
     events: Vec<Event>,
     fails_from: Option<usize>,
@@ -87,22 +90,30 @@ impl Disk {
     /// Another disk with this one's mark and another file.
     pub fn with_file(&self, file: Vec<u8>) -> Disk {
         let mark = self.state().mark.clone();
-        Disk(Arc::new(Mutex::new(State { file, mark, ..State::default() })))
+        Disk::found(file, mark)
     }
 
     pub fn without_mark(&self) -> Disk {
-        let file = self.file();
-        Disk(Arc::new(Mutex::new(State { file, ..State::default() })))
+        Disk::found(self.file(), None)
+    }
+
+    fn found(file: Vec<u8>, mark: Option<Vec<u8>>) -> Disk {
+        let before = (file.clone(), mark.clone());
+        Disk(Arc::new(Mutex::new(State { file, mark, before, ..State::default() })))
     }
 
     /// The disk as it is found after the power went at a moment.
     pub fn cut(&self, moment: usize, fate: Unsynced) -> Disk {
         let state = self.state();
-        let (mut file, mut pending, mut mark) = (Vec::new(), Vec::new(), None);
+        let ((mut file, mut mark), mut pending) = (state.before.clone(), Vec::new());
         for event in &state.events[..moment] {
             match event {
                 Event::Sync => pending.drain(..).for_each(|event| done(&mut file, &event, 0..usize::MAX)),
                 Event::Mark(bytes) => mark = Some(bytes.clone()),
+                Event::Aside => {
+                    file.clear();
+                    pending.clear();
+                }
                 Event::Write { .. } | Event::SetLen(_) => pending.push(event.clone()),
             }
         }
@@ -119,7 +130,7 @@ impl Disk {
                 }
             }
         }
-        Disk(Arc::new(Mutex::new(State { file, mark, ..State::default() })))
+        Disk::found(file, mark)
     }
 
     fn happen(&self, event: Event) -> io::Result<()> {
@@ -130,7 +141,7 @@ impl Disk {
         let end = match &event {
             Event::Write { offset, data } => offset + data.len(),
             Event::SetLen(len) => *len,
-            Event::Sync | Event::Mark(_) => 0,
+            Event::Sync | Event::Mark(_) | Event::Aside => 0,
         };
         if state.full_at.is_some_and(|full| end > full) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -151,7 +162,7 @@ fn done(file: &mut Vec<u8>, event: &Event, part: std::ops::Range<usize>) {
             file[from..to].copy_from_slice(&data[start..end]);
         }
         Event::SetLen(len) => file.resize(*len, 0),
-        Event::Sync | Event::Mark(_) => {}
+        Event::Sync | Event::Mark(_) | Event::Aside => {}
     }
 }
 
@@ -195,6 +206,7 @@ impl Place for Disk {
     fn move_aside(&mut self) -> io::Result<String> {
         let mut state = self.state();
         let file = std::mem::take(&mut state.file);
+        state.events.push(Event::Aside);
         state.aside.push(file);
         Ok(format!("aside-{}", state.aside.len()))
     }

@@ -267,7 +267,8 @@ impl Fleet {
             Event::Input { to, boot, input } if self.is_boot(to, boot) => self.input(to, input),
             Event::Tick { to, boot } if self.is_boot(to, boot) && self.nodes[to].paused.is_none() => self.tick(to),
             Event::Durable { to, boot, token } if self.is_boot(to, boot) => {
-                self.nodes[to].durable = token;
+                // One writer: an older token never ends up over a newer one.
+                self.nodes[to].durable = self.nodes[to].durable.max(token);
                 self.input(to, Input::Stored(token));
             }
             Event::Deliver { from, to, boots, message } if self.passes(from, to, boots) => {
@@ -294,7 +295,7 @@ impl Fleet {
             for to in 0..self.nodes.len() {
                 if self.nodes[from].paused.is_none() && self.links.contains(&(from.min(to), from.max(to))) {
                     let boots = (self.nodes[from].boot, self.nodes[to].boot);
-                    self.through(from, to, Event::Order { from, to, boots, token });
+                    self.through(Event::Order { from, to, boots, token });
                 }
             }
         }
@@ -314,10 +315,12 @@ impl Fleet {
     }
 
     fn tick(&mut self, to: usize) {
-        let now_ms = self.clock(to);
-        let due = self.nodes[to].election.as_ref().and_then(Election::poll_timeout);
-        if due.is_some_and(|(at_ms, _)| at_ms <= now_ms) {
-            self.input(to, Input::Tick);
+        let (now_ms, boot) = (self.clock(to), self.nodes[to].boot);
+        match self.nodes[to].election.as_ref().and_then(Election::poll_timeout) {
+            Some((at_ms, _)) if at_ms <= now_ms => self.input(to, Input::Tick),
+            // Its clock is slow: not yet. An earlier tick that something else made needless ends here too.
+            Some((at_ms, _)) if at_ms <= now_ms + 2 => self.later(1, Event::Tick { to, boot }),
+            _ => (),
         }
     }
 
@@ -335,6 +338,9 @@ impl Fleet {
             outputs.push_back(output);
         }
         let due = election.poll_timeout();
+        if let Role::Follower { token, .. } | Role::Coordinator { token, .. } = election.role() {
+            assert_eq!(token, election.standing(now_ms).seen, "follows one and obeys another");
+        }
         for output in outputs {
             self.carry_out(at, output);
         }
@@ -342,7 +348,7 @@ impl Fleet {
             let boot = self.nodes[at].boot;
             assert!(due_ms <= now_ms + 600_000, "sleeps too long: {why}");
             let wait_ms = due_ms.saturating_sub(now_ms).max(1);
-            self.later(wait_ms + wait_ms / 500, Event::Tick { to: at, boot });
+            self.later(wait_ms + wait_ms / 1_000, Event::Tick { to: at, boot });
         }
     }
 
@@ -352,7 +358,7 @@ impl Fleet {
             Output::Send { to, message } => {
                 let Some(to) = self.nodes.iter().position(|node| node.name == to) else { return };
                 let boots = (boot, self.nodes[to].boot);
-                self.through(at, to, Event::Deliver { from: at, to, boots, message });
+                self.through(Event::Deliver { from: at, to, boots, message });
             }
             Output::Store(token) => {
                 let takes_ms = self.chance.between(1, 20);
@@ -369,12 +375,11 @@ impl Fleet {
         }
     }
 
-    fn through(&mut self, from: usize, to: usize, event: Event) {
+    fn through(&mut self, event: Event) {
         if !self.chance.is(self.weather.loss_percent) {
             let delay_ms = self.chance.between(1, self.weather.delay_ms_max);
             self.later(delay_ms, event);
         }
-        let _ = (from, to);
     }
 
     fn passes(&self, from: usize, to: usize, boots: (u32, u32)) -> bool {
@@ -458,7 +463,11 @@ impl Fleet {
             self.two_majorities_since_ms = None;
             return;
         }
-        let count = (0..self.nodes.len()).filter(|at| self.may(*at)).count();
+        let is_forced = |at: &usize| {
+            let election = self.nodes[*at].election.as_ref();
+            election.is_some_and(|election| election.standing(self.clock(*at)).forced_until_ms.is_some())
+        };
+        let count = (0..self.nodes.len()).filter(|at| self.may(*at) && !is_forced(at)).count();
         match (count, self.two_majorities_since_ms) {
             (0 | 1, _) => self.two_majorities_since_ms = None,
             (_, None) => self.two_majorities_since_ms = Some(self.now_ms),

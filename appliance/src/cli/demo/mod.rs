@@ -6,6 +6,7 @@
 //! sample. Everything it starts it ends, also on Ctrl-C.
 
 mod node;
+mod others;
 mod voices;
 
 use std::fs::File;
@@ -55,6 +56,9 @@ pub struct Arguments {
     /// How many channels
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     channels: u16,
+    /// How many nodes, joined in one fleet on this machine; each has its own recorder and channels
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    nodes: u16,
     /// Keep the recording in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -62,6 +66,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(arguments.seconds.is_none_or(|seconds| seconds >= 1.0), "a demo lasts at least a second");
+    ensure!(arguments.seconds.is_none() || arguments.nodes == 1, "--seconds shows one recorder: leave out --nodes");
     let server = format!("rakkr-demo-{}", std::process::id());
     // Before any thread: libjack reads it.
     env::set_jack_server(&server);
@@ -99,9 +104,10 @@ impl Room {
     /// The page, until somebody interrupts.
     fn open(&self, arguments: &Arguments, interrupted: &AtomicBool) -> anyhow::Result<ExitCode> {
         print("1. a private JACK server (dummy driver, realtime)")?;
-        let _jackd = self.start_jackd(arguments.channels)?;
-        let voices = voices::load(usize::from(arguments.channels))?;
-        print(&format!("2. {}, played on {} ports", voices.what, arguments.channels))?;
+        let ports = arguments.channels * arguments.nodes;
+        let _jackd = self.start_jackd(ports)?;
+        let voices = voices::load(usize::from(ports))?;
+        print(&format!("2. {}, played on {ports} ports", voices.what))?;
         let _player = self.start_player(&voices.channels, interrupted)?;
         print("3. rakkr node, which starts rakkr capture")?;
         let (stop, stopped) = std::sync::mpsc::channel();
@@ -111,10 +117,15 @@ impl Room {
                 let _ = stop.send(());
             }
         });
-        let ports: Vec<String> = (1..=arguments.channels).map(|number| format!("{PLAYER}:out_{number}")).collect();
+        let ports: Vec<String> = (1..=ports).map(|number| format!("{PLAYER}:out_{number}")).collect();
+        let mut rooms: Vec<Vec<String>> =
+            ports.chunks(usize::from(arguments.channels)).map(<[String]>::to_vec).collect();
+        let first = rooms.remove(0);
+        let others = others::start(&self.folder, &self.server, &rooms)?;
         let data = self.folder.join("data");
         print("4. claimed, with an owner made up for this demo:")?;
-        node::run(&data, &self.server, &ports, arguments.listen, arguments.http, &stopped, interrupted)?;
+        node::run(&data, &self.server, &first, (arguments.listen, arguments.http), &others, &stopped, interrupted)?;
+        drop(others);
         print("\neverything is put away")?;
         Ok(ExitCode::SUCCESS)
     }

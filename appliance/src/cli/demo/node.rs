@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use anyhow::{Context, anyhow};
 use serde_json::json;
 
+use super::others::Others;
 use super::{all_connected, wait_for};
 use crate::access::acts::{ChangeNode, StartRecording};
 use crate::access::claim::NewOwner;
@@ -36,8 +37,8 @@ pub(super) fn run(
     data: &Path,
     server: &str,
     ports: &[String],
-    listen: SocketAddr,
-    http: SocketAddr,
+    (listen, http): (SocketAddr, SocketAddr),
+    others: &Others,
     stop: &Receiver<()>,
     interrupted: &AtomicBool,
 ) -> anyhow::Result<()> {
@@ -51,7 +52,9 @@ pub(super) fn run(
         has_open_metrics: true,
     };
     let mut told = Ok(());
-    node::run(&options, stop, |ready, access| told = begin(data, ready, access, ports.len(), interrupted))?;
+    node::run(&options, stop, |ready, access| {
+        told = begin(data, ready, access, ports.len(), interrupted).and_then(|()| others.join(data, interrupted));
+    })?;
     told
 }
 

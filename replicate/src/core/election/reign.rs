@@ -63,6 +63,23 @@ impl Reign {
     }
 }
 
+#[cfg(feature = "mutants")]
+impl Reign {
+    /// See [`Election::rebase`].
+    pub fn rebase(&mut self, earlier: impl Fn(&mut u64), floor_ms: u64) {
+        self.since_ms = floor_ms;
+        earlier(&mut self.next_ms);
+        earlier(&mut self.next_others_ms);
+        if let Some(yielding) = &mut self.yielding {
+            earlier(&mut yielding.until_ms);
+        }
+        for ack in self.acks.values_mut() {
+            earlier(&mut ack.sent_ms);
+            earlier(&mut ack.since_ms);
+        }
+    }
+}
+
 impl Election {
     /// Begins the reign whose token is durable.
     pub(super) fn reign(&mut self, token: Token, by: By) {

@@ -72,6 +72,8 @@ impl Election {
             return self.claim(self.seen.epoch + 1, By::Force);
         }
         let held = probing.answers.iter().filter_map(|(peer, held)| Some((*peer, (*held)?)));
+        // A later answer may have spoken of a greater token: then the lease of an earlier one has fallen.
+        let held = held.filter(|(_, held)| held.token == self.seen);
         if let Some((peer, held)) = held.min_by_key(|(_, held)| held.age_ms) {
             // By our count it may be over while the peer's runs on, for instance doubled. It will not be long.
             let is_over = probing.since_ms + self.settings.lease_ms <= self.now_ms + held.age_ms;

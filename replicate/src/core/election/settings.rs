@@ -12,6 +12,8 @@ pub struct Settings {
     /// A wake-up later than this means that *we* were held up, and says nothing about the coordinator: the lease then
     /// counts double (Lifeguard, arXiv 1707.00788).
     pub late_ms: u64,
+    /// After a reset: how long others are given to hear theirs. Asked sooner they would still speak of a live lease.
+    pub reset_ms: u64,
     /// What each better-ranked candidate in reach adds to the wait before asking.
     pub rank_step_ms: u64,
     /// No candidate waits for more ranks than this.
@@ -41,6 +43,7 @@ impl Settings {
         heartbeat_others_ms: 5_000,
         lease_ms: 2_000,
         late_ms: 250,
+        reset_ms: 50,
         rank_step_ms: 250,
         rank_max: 4,
         probe_ms: 300,
@@ -55,7 +58,7 @@ impl Settings {
 
     /// For sites over slow lines.
     pub const WIDE: Self =
-        Self { heartbeat_ms: 2_000, lease_ms: 10_000, late_ms: 1_000, probe_ms: 1_000, ..Self::LOCAL };
+        Self { heartbeat_ms: 2_000, lease_ms: 10_000, late_ms: 1_000, reset_ms: 500, probe_ms: 1_000, ..Self::LOCAL };
 }
 
 impl Default for Settings {

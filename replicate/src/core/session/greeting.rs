@@ -5,6 +5,7 @@ use crate::core::exchange::Records;
 use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::{Cause, FleetId, Hello, Message, Nak, PROTO_MAX, PROTO_MIN, Refused, VectorPart};
 use crate::core::message::{VECTOR_MARKS_MAX, WORD_BYTES_MAX};
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 
 /// Why a link was closed, for people; short enough for the closing frame of a WebSocket (123 bytes).
@@ -96,7 +97,7 @@ impl Session {
         // Two nodes under one name have drawn two nonces. What one of them wrote came here by some way.
         for stream in Stream::ALL {
             let log = origin.log(stream);
-            if records.end(log)?.is_some_and(|head| head.nonce != origin.nonce) {
+            if records.end(log)?.is_some_and(|head| head.nonce != origin.nonce) && !is_on(Mutant::NonceIgnored) {
                 self.found_clone(log);
                 break;
             }
@@ -134,7 +135,11 @@ impl Session {
     }
 
     fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {
-        let marks: Vec<_> = records.vector(stream)?.into_iter().collect();
+        let mut marks: Vec<_> = records.vector(stream)?.into_iter().collect();
+        if is_on(Mutant::VectorBeforeData) {
+            let others = marks.iter_mut().filter(|((node, _), _)| *node != self.me.origin.node);
+            others.for_each(|(_, mark)| mark.seq += 1);
+        }
         let mut parts = marks.chunks(VECTOR_MARKS_MAX).peekable();
         if parts.peek().is_none() {
             self.say(Message::Vector(VectorPart { stream, is_last: true, marks: Vec::new() }));

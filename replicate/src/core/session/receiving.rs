@@ -6,6 +6,7 @@ use crate::core::flow::Inflow;
 use crate::core::id::{Dot, LogId, Position, Stream};
 use crate::core::log::Refusal;
 use crate::core::message::{Ack, Batch, Cause, Message, NAK_PLACES_MAX, Nak, Refused, WHY_BYTES_MAX};
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +71,13 @@ impl Session {
             }
             // Who sends a place has it, and all before it.
             let ours = records.end(*log)?.map_or(0, |head| head.seq);
-            self.known.has(*log, *seq, ours);
+            if !is_on(Mutant::EchoStorm) {
+                self.known.has(*log, *seq, ours);
+            }
+        }
+        if is_on(Mutant::AckBeforeCommit) {
+            let marks = ends.iter().map(|(log, seq)| log.at(*seq).dot).collect();
+            self.say(Message::Ack(Ack { number, stream, marks, window: 1 << 20 }));
         }
         let logs = ends.into_keys().collect();
         self.receiving.applying.insert(number, Applying { stream, bytes, since_ms: now_ms, logs });
@@ -107,7 +114,9 @@ impl Session {
             self.known.ends(log, head.seq);
         }
         self.refuse(number, stream, &applied, &ends);
-        self.say(Message::Ack(Ack { number, stream, marks, window }));
+        if !is_on(Mutant::AckBeforeCommit) {
+            self.say(Message::Ack(Ack { number, stream, marks, window }));
+        }
         Ok(())
     }
 

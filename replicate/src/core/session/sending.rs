@@ -8,6 +8,7 @@ use crate::core::exchange::{EXPORT_ENTRIES_MAX, Mark, Records};
 use crate::core::flow::{Class, Outflow};
 use crate::core::id::{LogId, Stream};
 use crate::core::message::{Ack, Batch, Cause, Message, Nak, VectorPart};
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,7 +121,11 @@ impl Session {
     pub(super) fn send_what_is_lacking(&mut self, now_ms: u64, records: &impl Records) -> Result<(), Unreadable> {
         while self.sending.under_way.len() < BATCHES_MAX {
             let mut has_sent = false;
-            for stream in Stream::ALL {
+            let mut streams = Stream::ALL;
+            if is_on(Mutant::SecBehindBulk) {
+                streams.reverse();
+            }
+            for stream in streams {
                 has_sent = self.send_batch(now_ms, stream, records)?;
                 if has_sent {
                     break;
@@ -258,6 +263,9 @@ impl Session {
             retry.since = self.sending.number + 1;
         }
         for (log, _) in sent.lasts {
+            if is_on(Mutant::FailureForgotten) {
+                continue;
+            }
             self.known.failed(log, nak.number, self.sending.number + 1);
             let ours = records.end(log)?.map_or(0, |head| head.seq);
             self.known.ends(log, ours);

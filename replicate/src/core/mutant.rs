@@ -1,0 +1,88 @@
+//! Known bugs of logs, records and sessions that a test can switch on, to prove that the tests would find them.
+//!
+//! Without the feature `mutants` none can be switched on and each question is a constant `false`. The election's own
+//! are in its settings.
+
+/// A bug that the rules could have had. Switched on for one thread, since most rules are functions without settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// A batch is acknowledged when it came, not when it is durable.
+    AckBeforeCommit,
+    /// A vector claims one entry more of others' logs, which is still to be kept.
+    VectorBeforeData,
+    /// What a peer sent is sent back to it.
+    EchoStorm,
+    /// More is sent than the listener has granted.
+    CreditIgnored,
+    /// The streams are served in the reverse order.
+    SecBehindBulk,
+    /// Nobody looks whether two logs of one incarnation gave one nonce.
+    NonceIgnored,
+    /// A batch that the peer could not keep is not sent again.
+    FailureForgotten,
+    /// The hash of the entry before is not looked at.
+    NoPreviousHash,
+    /// An entry joins although entries before it are missing.
+    GapAccepted,
+    /// Other content at a known place is taken for the same.
+    ForkIsDuplicate,
+    /// A node takes back what it lost and goes on under the same incarnation.
+    OwnFutureTaken,
+    /// That a version to come has been replaced is not noted.
+    DoomsForgotten,
+    /// Named versions are not taken out.
+    SupIgnored,
+    /// An enabling takes down every flag.
+    EnableCancelsAll,
+    /// The later wall time wins, the other value is gone.
+    LastWriterWins,
+    /// An entry takes out versions of other groups too.
+    GroupIgnored,
+    /// What wins when an edit meets a deletion is the wrong way round.
+    DeletePolicySwapped,
+    /// Others' Lamport clocks are not noted.
+    LamportNotAdvanced,
+    /// An edit replaces all there is, not what its author had before them.
+    ReplacesUnseen,
+    /// Entries are kept as this version would write them.
+    Rewritten,
+    /// Of values side by side the last in rank is shown.
+    LoserShown,
+    /// The log's end is kept in one durable step and the entries in the next.
+    TornCommit,
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Switches one on for this thread, or all off.
+    pub fn switch(mutant: Option<Mutant>) {
+        ON.set(mutant);
+    }
+
+    /// Returns which one is on.
+    pub fn switched() -> Option<Mutant> {
+        ON.get()
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{switch, switched};
+
+/// Whether a bug is switched on.
+#[cfg(feature = "mutants")]
+pub(crate) fn is_on(mutant: Mutant) -> bool {
+    switched() == Some(mutant)
+}
+
+/// Whether a bug is switched on: never.
+#[cfg(not(feature = "mutants"))]
+pub(crate) const fn is_on(_: Mutant) -> bool {
+    false
+}
