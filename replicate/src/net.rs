@@ -228,7 +228,8 @@ impl Hub {
         let queue = hub.queue.clone();
         let gone = Gone { link: link.clone(), queue: queue.clone() };
         if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us }) {
-            return Ended::Stopped;
+            // The peer is told, so that it does not take this for a cut cable.
+            link.end(Ended::Stopped);
         }
         let (sink, stream) = socket.split();
         let writer = hub.runtime.spawn(link::write(sink, link.clone(), queue.clone()));

@@ -124,8 +124,9 @@ fn a_link_is_ended_on_demand_and_with_the_hub() {
     one.hub.stop();
     assert_eq!(fleet.end(at_one), Ended::Stopped);
     assert_eq!(fleet.end(at_two), Ended::PeerStopped);
-    let [after, _] = fleet.pipe(&one, &two);
+    let [after, at_two] = fleet.pipe(&one, &two);
     assert_eq!(fleet.end(after), Ended::Stopped);
+    assert_eq!(fleet.end(at_two), Ended::PeerStopped);
 }
 
 #[test]
