@@ -14,7 +14,9 @@ use crate::cli::console::ask;
 use crate::cli::print;
 use crate::sys::clock;
 
-/// Names for their rooms.
+/// What the first node is called among the others.
+const FIRST: &str = "Court room 4";
+/// Names for the others' rooms.
 const ROOMS: [&str; 7] = ["Hall A", "Hall B", "Council chamber", "Studio", "Chapel", "Lecture room 2", "Annexe"];
 
 /// What runs beside the first node; ends with it.
@@ -47,6 +49,7 @@ pub(super) fn start(folder: &Path, server: &str, ports: &[Vec<String>]) -> anyho
 impl Others {
     /// Invites each by the first node's own socket, names its room and lets it record.
     pub(super) fn join(&self, first: &Path, interrupted: &AtomicBool) -> anyhow::Result<()> {
+        ask(first, Method::PUT, "/api/v1/node", Some(&json!({"name": FIRST})))?;
         let zone = clock::zone().iana_name().unwrap_or("UTC").to_owned();
         for (number, (data, _)) in self.processes.iter().step_by(2).enumerate() {
             let room = ROOMS[number % ROOMS.len()];

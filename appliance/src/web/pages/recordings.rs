@@ -228,7 +228,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit) -> Result<Response, Problem> 
         ),
         folders: choices_of("Any folder", folders.into_iter().map(|name| (name.clone(), name)), &asked.folder),
         tags: choices_of("Any tag", tags.into_iter().map(|name| (name.clone(), name)), &asked.tag),
-        chips: chips(app, &asked, &clock),
+        chips: chips(app, caller, &asked, &clock),
         news: News::default(),
         total_text: total_text(&asked, &found),
         newest_url: (!asked.cursor.is_empty()).then(|| asked.url("")),
@@ -273,21 +273,26 @@ pub(super) fn offered(app: &App) -> (Vec<String>, Vec<String>) {
     (folders, tags)
 }
 
-fn chips(app: &App, asked: &Asked, clock: &Clock) -> Vec<Chip> {
-    let running = app.live.status().map(|status| status.recording.len() as u64).filter(|count| *count > 0);
+fn chips(app: &App, caller: &Caller, asked: &Asked, clock: &Clock) -> Vec<Chip> {
+    let running = Filter { state: Some("recording".to_owned()), ..Filter::default() };
+    let running = recordings::list(app, caller, &running).ok().filter(|list| !list.items.is_empty());
+    let running_text = running.map(|list| {
+        let more = if list.next.is_some() { "+" } else { "" };
+        format!("{}{more}", words::number(list.items.len() as u64))
+    });
     let today = Asked { from: clock.day_of(clock.now), ..Asked::default() };
     let in_state = |state: &str| Asked { state: state.to_owned(), ..Asked::default() };
     let bin = Asked { bin: true, ..Asked::default() };
-    let chip = |(label, target, count): (&str, Asked, Option<u64>)| Chip {
+    let chip = |(label, target, count_text): (&str, Asked, Option<String>)| Chip {
         label: label.to_owned(),
-        count_text: count.map(words::number),
+        count_text,
         url: target.url(""),
         is_current: Asked { q: String::new(), cursor: String::new(), ..asked.clone() } == target,
     };
     [
         ("All", Asked::default(), None),
         ("Today", today, None),
-        ("Recording", in_state("recording"), running),
+        ("Recording", in_state("recording"), running_text),
         ("With gaps", in_state("incomplete"), None),
         ("Bin", bin, None),
     ]
