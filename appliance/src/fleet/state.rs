@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use replicate::core::election::{Mode, Role};
 use replicate::core::id::Stream;
-use replicate::net::Standing;
+use replicate::net::{BEHIND_AFTER_MS, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,6 +72,9 @@ pub struct NodeView {
     pub version: String,
     /// Entries that it has and we lack, or the other way.
     pub lag_entries: u64,
+    /// Since when it is not current, though it is reached.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub behind_since: Option<Timestamp>,
     /// It keeps everybody's records.
     pub is_keeper: bool,
     /// It may coordinate.
@@ -108,6 +111,23 @@ pub struct StateHashes {
     pub own: String,
     /// Of the journal.
     pub jrn: String,
+}
+
+impl FleetView {
+    /// The same for people: a node that has not been behind for [`BEHIND_AFTER_MS`] is current. After every act all the
+    /// others are behind for some milliseconds, and a bar that says so would flicker all day.
+    #[must_use]
+    pub fn settled(mut self, now: Timestamp) -> Self {
+        let late = SignedDuration::from_millis(BEHIND_AFTER_MS as i64);
+        let is_new = |node: &NodeView| node.behind_since.is_none_or(|since| now.duration_since(since) < late);
+        for node in self.nodes.iter_mut().filter(|node| node.state == "behind") {
+            if is_new(node) {
+                node.state = "current";
+            }
+        }
+        self.current = self.nodes.iter().filter(|node| node.state == "current").count();
+        self
+    }
 }
 
 impl Fleet {
@@ -206,6 +226,11 @@ fn reachable(standing: &Standing, members: &[Member], us: Id) -> Mode {
     }
 }
 
+/// A time so long ago; of years at most.
+fn before(ms: u64) -> SignedDuration {
+    SignedDuration::from_millis(ms.min(1 << 36) as i64)
+}
+
 fn node(
     member: &Member,
     us: Id,
@@ -218,6 +243,8 @@ fn node(
     let peer = standing.and_then(|standing| standing.peers.get(&node_id(member.id)));
     let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
     let last_seen = if is_here || peer.is_some() { Some(now) } else { how.seen };
+    let ago = |since: u64| standing.map_or(0, |standing| standing.at.mono.saturating_sub(since));
+    let behind_since = peer.and_then(|peer| peer.behind_since_ms).map(|since| now - before(ago(since)));
     let is_lapsed = last_seen
         .or(member.joined.as_ref().map(|joined| joined.at))
         .is_some_and(|seen| now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS));
@@ -239,6 +266,7 @@ fn node(
         last_seen,
         version: said.map(|said| said.version.clone()).unwrap_or_default(),
         lag_entries,
+        behind_since,
         is_keeper: member.profile.is_keeper,
         is_candidate: member.profile.is_candidate,
         is_here,

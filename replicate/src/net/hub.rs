@@ -510,6 +510,7 @@ fn seen(linked: &Linked) -> Peer {
         build: state.hello.as_ref().map(|hello| hello.build.clone()).unwrap_or_default(),
         origin: state.hello.as_ref().map(Hello::origin),
         lag: state.lag,
+        behind_since_ms: None,
         left_alone: state.left_alone,
         heard_ms: state.heard_ms,
         offset: state.offset,

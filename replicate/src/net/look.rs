@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
+/// Who is out of step for less is not called behind: every act is, for some milliseconds.
+pub const BEHIND_AFTER_MS: u64 = 3_000;
+
 /// How a hub stands. Times in milliseconds are those of [`Moment::mono`]; `at` maps them to wall time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -39,6 +42,8 @@ pub struct Peer {
     pub origin: Option<Origin>,
     /// What there is to send and to receive, by stream in the order of [`crate::core::id::Stream::ALL`].
     pub lag: [Lag; 4],
+    /// Since when there has been something on its way at every look: only that is behind, less is a fleet at work.
+    pub behind_since_ms: Option<u64>,
     /// Logs that cannot be brought further on this link.
     pub left_alone: usize,
     /// When the peer was last heard.
@@ -70,10 +75,13 @@ pub enum PeerState {
 impl Standing {
     /// Whether a person would see no difference, but for counts and times.
     fn looks_like(&self, other: &Standing) -> bool {
-        let is_like = |((node, peer), (other_node, other)): ((&NodeId, &Peer), (&NodeId, &Peer))| {
+        let is_late = |standing: &Standing, peer: &Peer| {
+            peer.behind_since_ms.is_some_and(|since| standing.at.mono.saturating_sub(since) > BEHIND_AFTER_MS)
+        };
+        let is_like = |((node, peer), (other_node, theirs)): ((&NodeId, &Peer), (&NodeId, &Peer))| {
             let entries = |peer: &Peer| (peer.traffic.entries_out, peer.traffic.entries_in);
             let seen = |peer: &Peer| (peer.since_ms, peer.state, peer.origin, peer.lag, peer.left_alone, entries(peer));
-            node == other_node && seen(peer) == seen(other)
+            node == other_node && seen(peer) == seen(theirs) && is_late(self, peer) == is_late(other, theirs)
         };
         self.election == other.election
             && self.peers.len() == other.peers.len()
@@ -103,8 +111,12 @@ impl Looks {
         self.changed.subscribe()
     }
 
-    pub fn set(&self, standing: Standing) {
+    pub fn set(&self, mut standing: Standing) {
         let mut slot = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (node, peer) in standing.peers.iter_mut().filter(|(_, peer)| !peer.is_in_step()) {
+            let before = slot.peers.get(node).and_then(|peer| peer.behind_since_ms);
+            peer.behind_since_ms = before.or(Some(standing.at.mono));
+        }
         let is_other = !standing.looks_like(&slot);
         *slot = Arc::new(standing);
         drop(slot);

@@ -51,8 +51,8 @@ fn asked(path: &str) -> Option<String> {
 }
 
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
-    let fleet = fleet::view(app, caller)?;
     let clock = chrome::room_clock(app);
+    let fleet = fleet::view(app, caller)?.settled(clock.now);
     let mut frame = chrome::chrome(app, Some(caller), visit, About { title: "Fleet", nav: "fleet", live: "fleet" });
     let problem = beside.problem;
     frame.flash.extend(problem.filter(|problem| problem.field.is_none()).map(of_problem));
@@ -147,7 +147,8 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     struct One<'a> {
         item: &'a NodeLine,
     }
-    let (fleet, clock) = (fleet::view(app, caller)?, chrome::room_clock(app));
+    let clock = chrome::room_clock(app);
+    let fleet = fleet::view(app, caller)?.settled(clock.now);
     let can_retire = denied(app, caller, Permission::FleetRetire).is_none();
     let live = Live {
         honesty: Honesty::of(&fleet, &clock),

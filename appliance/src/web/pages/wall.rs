@@ -28,6 +28,7 @@ use crate::domain::access::Permission;
 use crate::fleet::state::FleetView;
 use crate::store::Id;
 use crate::store::recordings::{PAGE_MAX, Query};
+use crate::sys::clock;
 use crate::web::api::nodes::{Nodes, sees};
 use crate::web::api::recordings::{self, Start};
 use crate::web::api::{fleet, incidents, may};
@@ -133,7 +134,7 @@ fn page(
 fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
     let nodes = Nodes::of(app)?;
     may(app, caller, Permission::NodeRead, &nodes.everywhere())?;
-    let mut fleet = app.fleet.view()?;
+    let mut fleet = app.fleet.view()?.settled(clock::wall());
     let can =
         |node: &str, permission| node.parse().is_ok_and(|node: Id| sees(app, caller, permission, &nodes.of_node(node)));
     let seen = Seen {

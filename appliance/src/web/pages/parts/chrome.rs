@@ -186,7 +186,10 @@ pub fn counts(app: &App) -> Counts {
 
 /// How the fleet stands, for whoever may see it.
 pub fn fleet(app: &App, caller: &Caller) -> InFleet {
-    let view = can_do(app, caller, Permission::FleetRead).then(|| app.fleet.view().ok()).flatten();
+    let view = can_do(app, caller, Permission::FleetRead)
+        .then(|| app.fleet.view().ok())
+        .flatten()
+        .map(|view| view.settled(clock::wall()));
     view.as_ref().map(InFleet::of).unwrap_or_default()
 }
 

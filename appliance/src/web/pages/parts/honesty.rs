@@ -8,9 +8,6 @@ use super::row::within;
 use super::words::{self, Clock};
 use crate::fleet::state::{CoordinatorView, FleetView};
 
-/// A node that is behind by fewer entries is about to be current: saying so on every page would flicker.
-const BEHIND_MIN: u64 = 100;
-
 /// How the fleet stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Honesty {
@@ -118,16 +115,14 @@ fn lower(text: &str) -> String {
 
 /// Nodes that were not heard for a month are a thing of the fleet's page, not of every page.
 fn is_amiss(view: &FleetView) -> bool {
-    let is_missed = view
-        .nodes
-        .iter()
-        .any(|node| node.state == "lost" || (node.state == "behind" && node.lag_entries >= BEHIND_MIN));
+    let is_missed = view.nodes.iter().any(|node| ["lost", "behind"].contains(&node.state));
     view.of > 1 && (view.coordinator.as_ref().is_none_or(|coordinator| coordinator.mode == "minority") || is_missed)
 }
 
 #[cfg(test)]
 pub(in crate::web::pages) mod tests {
     use jiff::tz::TimeZone;
+    use replicate::net::BEHIND_AFTER_MS;
 
     use super::*;
     use crate::fleet::state::NodeView;
@@ -144,6 +139,7 @@ pub(in crate::web::pages) mod tests {
             last_seen: Some("2026-11-21T09:02:00Z".parse().unwrap()),
             version: "0.5.0".into(),
             lag_entries: 0,
+            behind_since: None,
             is_keeper: true,
             is_candidate: true,
             is_here: false,
@@ -217,9 +213,12 @@ pub(in crate::web::pages) mod tests {
     #[test]
     fn what_is_nearly_there_is_no_alarm() {
         let mut view = fleet(Some("majority"), &["current", "behind"]);
-        view.nodes[1].lag_entries = BEHIND_MIN - 1;
-        assert_eq!(InFleet::of(&view).strip, None);
-        view.nodes[1].lag_entries = BEHIND_MIN;
-        assert!(InFleet::of(&view).strip.is_some());
+        let now = clock().now;
+        let after = |ms: u64| now - jiff::SignedDuration::from_millis(ms as i64);
+        view.nodes[1].behind_since = Some(after(BEHIND_AFTER_MS - 1));
+        let settled = view.clone().settled(now);
+        assert_eq!((settled.current, InFleet::of(&settled).strip), (2, None));
+        view.nodes[1].behind_since = Some(after(BEHIND_AFTER_MS));
+        assert!(InFleet::of(&view.settled(now)).strip.is_some());
     }
 }
