@@ -2,12 +2,14 @@
 //!
 //! Lives here: [`Hub`], which ties them together and decides nothing: `core` says what is to be done, and here it is done.
 //! Parts: `hub` (the one thread that owns every session and the election), `link` (one socket), `queue` (what waits for
-//! the thread), `squeeze` (bytes of a message), `look` (what is shown of it). Does not: dialling, TLS, who may be a peer;
+//! the thread), `squeeze` (bytes of a message), `look` (what is shown of it), `names` (whether two
+//! machines use one). Does not: dialling, TLS, who may be a peer;
 //! a socket is handed in upgraded, encrypted, and with its peer proven. No clock: the time is in the moments it is given.
 
 mod hub;
 mod link;
 mod look;
+mod names;
 mod queue;
 mod squeeze;
 
@@ -21,9 +23,10 @@ use self::look::Looks;
 use self::queue::{Command, Order, Queue};
 use crate::core::election::{self, Election, Gated, Token, Why};
 use crate::core::entry::Moment;
-use crate::core::id::{NodeId, Stream};
+use crate::core::id::{NodeId, Origin, Stream};
 use crate::core::message::FleetId;
 use crate::core::session;
+use crate::disk::opening::Alarm;
 use crate::disk::store::Store;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
@@ -76,6 +79,30 @@ pub struct Settings {
     pub seen: Token,
     /// Links at once; more are refused.
     pub links_max: usize,
+    /// How long it waits before it does something for its store.
+    pub patience: Patience,
+}
+
+/// How long a hub waits before it does something for its store, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// After a peer showed that this node lost memory, before it goes on under the next name: long enough for a peer to
+    /// say that it is no lost memory, but another machine under our name.
+    pub renew_ms: u64,
+    /// After the store could not do something, before it is asked again; doubles.
+    pub again_ms: u64,
+    /// The longest such pause.
+    pub again_max_ms: u64,
+    /// After a log was left alone that nobody wrote twice, before the link begins anew; doubles.
+    pub anew_ms: u64,
+    /// The longest such pause.
+    pub anew_max_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { renew_ms: 300, again_ms: 250, again_max_ms: 30_000, anew_ms: 5_000, anew_max_ms: 600_000 }
+    }
 }
 
 /// Something that happened. Told on the hub's thread, which must not be held up.
@@ -94,6 +121,24 @@ pub enum Event {
     Role(election::Role),
     /// What a session tells.
     Session(NodeId, session::Told),
+    /// Everything of our own goes on under another name: lost memory, or a person's choice. All links begin anew.
+    Renamed {
+        /// The name until then.
+        from: Origin,
+        /// The name from now on.
+        to: Origin,
+    },
+    /// Another machine uses our name: nothing of our own is written until [`Store::renew`], and this node does not stand
+    /// for election. Told also at the start, if it was so before.
+    Quarantined(String),
+    /// Two machines use the name of this node, by their hellos. Both are told.
+    Doubled(NodeId),
+    /// The store's file cannot be opened again after a failure, and why. It is tried again and again.
+    StoreFailed(String),
+    /// It was opened.
+    StoreHealed,
+    /// What was found then.
+    Alarm(Alarm),
     /// What the election tells.
     Election(election::Told),
     /// A token could not be kept. It is tried again; until then this node neither coordinates nor follows anew.
@@ -132,6 +177,9 @@ pub enum Ended {
     /// There are as many links as there may be.
     #[error("too many links")]
     TooMany,
+    /// One of the two goes on under another name, or tries again what did not go on this link. Both should dial at once.
+    #[error("both nodes say hello anew")]
+    Anew,
     /// Someone asked for it: [`Hub::disconnect`].
     #[error("disconnected")]
     Disconnected,

@@ -5,6 +5,7 @@
 //! of all else there are at most [`COMMANDS_MAX`].
 
 use super::Ended;
+use super::hub::Errand;
 use super::link::Link;
 use crate::core::election::{Member, Token};
 use crate::core::exchange::Applied;
@@ -34,6 +35,8 @@ pub enum Order {
     Gone { link: LinkNumber, ended: Ended },
     /// What became of a batch.
     Applied { link: LinkNumber, batch: u64, applied: Result<Applied, String> },
+    /// What became of something that the store was asked.
+    Ran { errand: Errand, result: Result<(), String> },
     /// Someone wants something.
     Command(Command),
 }
