@@ -20,7 +20,7 @@ pub use self::squeeze::SQUEEZED_BYTES_MIN;
 
 use self::link::Link;
 use self::look::Looks;
-use self::queue::{Command, Order, Queue};
+use self::queue::{Command, Order, Place, Queue};
 use crate::core::election::{self, Election, Gated, Token, Why};
 use crate::core::entry::Moment;
 use crate::core::id::{NodeId, Origin, Stream};
@@ -31,7 +31,7 @@ use crate::disk::store::Store;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
@@ -46,6 +46,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that all links together may have brought and the hub has not taken in.
 pub const HEARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Links beyond [`Settings::links_max`] that may be on their way in or out. More are dropped without a word.
+pub const LEAVING_MAX: usize = 64;
 
 /// Returns the limits every socket must be made with: tungstenite's own are for few sockets and large messages (128 KiB
 /// of buffer each, 64 MiB a message, and unlimited writing).
@@ -198,6 +201,18 @@ impl Ended {
     }
 }
 
+/// What a hub holds for its links. All of it goes with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// Links that are carried, and those of which the hub does not know yet that they are gone: at most
+    /// [`Settings::links_max`] and [`LEAVING_MAX`].
+    pub links: usize,
+    /// What waits for the hub's thread.
+    pub queued: usize,
+    /// Bytes that links have brought and the hub has not taken in, at most [`HEARD_BYTES_MAX`].
+    pub heard_bytes: usize,
+}
+
 type Moments = Arc<dyn Fn() -> Moment + Send + Sync>;
 type Tell = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -213,6 +228,8 @@ struct Handle {
     moments: Moments,
     heard: Arc<Semaphore>,
     links: AtomicU64,
+    places: Arc<AtomicUsize>,
+    places_max: usize,
     runtime: tokio::runtime::Handle,
 }
 
@@ -250,6 +267,8 @@ impl Hub {
             moments: moments.clone(),
             heard: Arc::new(Semaphore::new(HEARD_BYTES_MAX)),
             links: AtomicU64::new(0),
+            places: Arc::default(),
+            places_max: settings.links_max + LEAVING_MAX,
             runtime,
         };
         hub::start(hub::Parts {
@@ -266,15 +285,19 @@ impl Hub {
     }
 
     /// Carries a link over a socket that was upgraded with [`SUBPROTOCOL`] and [`websocket_config`]. The transport has
-    /// proven that the other end is `peer`. Returns when the link has ended, and why; dropped, it ends the link.
+    /// proven that the other end is `peer`. Returns when the link has ended, and why; dropped, it ends the link. With
+    /// [`LEAVING_MAX`] more links than there may be the socket is dropped at once.
     pub async fn run_link<S>(&self, socket: WebSocketStream<S>, peer: NodeId, is_dialled_by_us: bool) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let hub = &self.0;
+        let Some(place) = Place::take(&hub.places, hub.places_max) else {
+            return Ended::TooMany;
+        };
         let link = Arc::new(Link::new(hub.links.fetch_add(1, Ordering::Relaxed)));
         let queue = hub.queue.clone();
-        let gone = Gone { link: link.clone(), queue: queue.clone() };
+        let mut gone = Gone { link: link.clone(), queue: queue.clone(), place: Some(place) };
         if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us }) {
             // The peer is told, so that it does not take this for a cut cable.
             link.end(Ended::Stopped);
@@ -297,6 +320,12 @@ impl Hub {
     /// Returns what there is to see, as of a tenth of a second ago at most. Cheap.
     pub fn look(&self) -> Arc<Standing> {
         self.0.looks.get()
+    }
+
+    /// Returns what the hub holds for its links, now.
+    pub fn holds(&self) -> Holds {
+        let (queued, free) = (self.0.queue.len(), self.0.heard.available_permits());
+        Holds { links: self.0.places.load(Ordering::Relaxed), queued, heard_bytes: HEARD_BYTES_MAX - free }
     }
 
     /// Wakes when [`Hub::look`] differs in more than counts of bytes and times.
@@ -351,18 +380,20 @@ impl Hub {
 struct Gone {
     link: Arc<Link>,
     queue: Arc<Queue>,
+    place: Option<Place>,
 }
 
 impl Gone {
-    fn now(&self, ended: Ended) {
+    fn now(&mut self, ended: Ended) {
         self.link.end(ended.clone());
-        self.queue.push(Order::Gone { link: self.link.number, ended });
+        if let Some(place) = self.place.take() {
+            self.queue.push(Order::Gone { link: self.link.number, ended, _place: place });
+        }
     }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        // The hub knows no link of this number any more if it was told before.
         self.now(Ended::Disconnected);
     }
 }

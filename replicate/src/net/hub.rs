@@ -214,7 +214,7 @@ impl Hub {
                 self.input(link, Input::Heard(message));
             }
             Order::Drained(number) => self.drained(number),
-            Order::Gone { link, ended } => self.end(link, ended),
+            Order::Gone { link, ended, _place } => self.end(link, ended),
             Order::Applied { link, batch, applied } => {
                 self.applying = self.applying.saturating_sub(1);
                 self.input(link, Input::Applied { batch, applied });
@@ -348,7 +348,8 @@ impl Hub {
         let me = self.me;
         let is_preferred = |linked: &Linked| linked.is_dialled_by_us == (me < peer);
         let is_doubled = self.is_doubled(number, peer, &hello) && !hello.is_quarantined();
-        let other = self.talking.get(&peer).filter(|_| !is_doubled).and_then(|other| self.links.get(other));
+        let other = self.talking.get(&peer).filter(|other| **other != number && !is_doubled);
+        let other = other.and_then(|other| self.links.get(other));
         // Of two that use one name the one that an operator chose is spoken with.
         let is_still = |linked: &Linked| linked.session.state().hello.is_some_and(|hello| hello.is_quarantined());
         let is_freed = |other: &Linked| is_still(other) && !hello.is_quarantined();
@@ -370,6 +371,7 @@ impl Hub {
         self.look_at_ms = self.now_ms;
         match other {
             // The node was in reach all the time.
+            Some(other) if other == number => {}
             Some(other) => self.end(other, Ended::Second),
             None => {
                 (self.parts.tell)(Event::Linked(peer));
@@ -404,6 +406,12 @@ impl Hub {
         let node = linked.peer;
         if self.talking.get(&node) == Some(&number) {
             self.talking.remove(&node);
+            // The peer has heard our hello on the link that stays, and we not yet its own.
+            let stays = self.links.values().find(|linked| linked.peer == node && why == Ended::Second);
+            if let Some(stays) = stays {
+                self.talking.insert(node, stays.link.number);
+                return;
+            }
             let was_reset = why.was_reset();
             (self.parts.tell)(Event::Unlinked { node, why });
             self.elect(election::Input::Down { node, was_reset });
@@ -476,7 +484,14 @@ impl Hub {
         }
         let is_caught_up = self.is_caught_up_now();
         let election = self.election().standing(self.now_ms);
-        self.parts.looks.set(Standing { me: self.me, at, election, peers, traffic: traffic_of_all });
+        self.parts.looks.set(Standing {
+            me: self.me,
+            at,
+            election,
+            peers,
+            links: self.links.len(),
+            traffic: traffic_of_all,
+        });
         self.looked_ms = self.now_ms;
         self.look_at_ms = self.now_ms + LOOK_IDLE_MS;
         if is_caught_up != self.is_caught_up {

@@ -14,7 +14,7 @@ use replicate::core::session;
 use replicate::core::write::Draft;
 use replicate::disk::opening::{self, OpenError};
 use replicate::disk::store::{Batch, Store};
-use replicate::net::{Ended, Event, Hub, Patience, PeerState, Settings, Standing, websocket_config};
+use replicate::net::{Ended, Event, Holds, Hub, Patience, PeerState, Settings, Standing, websocket_config};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
@@ -227,6 +227,19 @@ impl Fleet {
         };
         let is_met = self.runtime.block_on(async { tokio::time::timeout(LIMIT, waiting).await }).is_ok();
         assert!(is_met, "{what}: still {:#?}", node.hub.look());
+    }
+}
+
+impl Fleet {
+    /// Waits until a hub holds no more than this. What links have is given back after they have ended.
+    pub fn until_holds(&self, node: &Running, wanted: &Holds) {
+        let waiting = async {
+            while node.hub.holds() != *wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let is_met = self.runtime.block_on(async { tokio::time::timeout(LIMIT, waiting).await }).is_ok();
+        assert!(is_met, "{:?}", node.hub.holds());
     }
 }
 

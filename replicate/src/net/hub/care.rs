@@ -212,12 +212,15 @@ impl Hub {
     pub(super) fn mind(&mut self, peer: NodeId, told: &Told) {
         match told {
             Told::OurOwnFuture { at } => self.lost_memory(*at),
-            Told::Fork { at } if at.dot.node != self.me => self.doubled(at.dot.node, at.dot.inc),
+            // Of others' names only what their own machines show is believed: anybody can tell anything of a third.
+            Told::Fork { at } if at.dot.node == peer => self.doubled(at.dot.node, at.dot.inc),
+            Told::Fork { at } if at.dot.node != self.me => {}
             // In an older incarnation it was answered by the next one.
             Told::Fork { at } if at.dot.inc == self.parts.store.brief().us.inc => {
                 self.stand_still(format!("another node writes under our name: it has its own entry at {at}"));
             }
-            Told::Clone { node, inc } if *node != self.me => self.doubled(*node, *inc),
+            Told::Clone { node, inc } if *node == peer => self.doubled(*node, *inc),
+            Told::Clone { node, .. } if *node != self.me => {}
             Told::Clone { .. } => {
                 self.stand_still("another node speaks under our name: one is a copy of the other".to_string());
             }
@@ -275,9 +278,9 @@ impl Hub {
         self.care.names.is_doubled(hello)
     }
 
-    /// Somebody found it.
+    /// A machine has shown that it is one of two.
     fn doubled(&mut self, node: NodeId, inc: u32) {
-        if !self.is_member(node) || !self.care.names.told(node, inc) {
+        if !self.care.names.told(node, inc) {
             return;
         }
         let names = &self.care.names;
