@@ -48,8 +48,9 @@ pub struct Place(Arc<AtomicUsize>);
 impl Place {
     /// Takes a place, if fewer than `most` are taken.
     pub fn take(places: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let place = Self(places.clone());
-        (places.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
+        let is_taken = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        is_taken.then(|| Self(places.clone()))
     }
 }
 
