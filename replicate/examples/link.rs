@@ -13,7 +13,7 @@ use replicate::core::session::Limits;
 use replicate::core::write::{Act, Draft, Replaces};
 use replicate::disk::opening;
 use replicate::disk::store::{Batch, Store};
-use replicate::net::{Hub, Settings, websocket_config};
+use replicate::net::{Hub, Patience, Settings, websocket_config};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -124,6 +124,7 @@ fn node(runtime: &Runtime, folder: &Path, number: u128) -> (Arc<Store>, Hub) {
         election: election::Settings::LOCAL,
         seen: Token::NONE,
         links_max: 4,
+        patience: Patience::default(),
     };
     let hub = Hub::start(store.clone(), settings, runtime.handle().clone(), now, |_| Ok(()), |_| ()).unwrap();
     (store, hub)

@@ -2,12 +2,14 @@
 //!
 //! Lives here: [`Hub`], which ties them together and decides nothing: `core` says what is to be done, and here it is done.
 //! Parts: `hub` (the one thread that owns every session and the election), `link` (one socket), `queue` (what waits for
-//! the thread), `squeeze` (bytes of a message), `look` (what is shown of it). Does not: dialling, TLS, who may be a peer;
+//! the thread), `squeeze` (bytes of a message), `look` (what is shown of it), `names` (whether two
+//! machines use one). Does not: dialling, TLS, who may be a peer;
 //! a socket is handed in upgraded, encrypted, and with its peer proven. No clock: the time is in the moments it is given.
 
 mod hub;
 mod link;
 mod look;
+mod names;
 mod queue;
 mod squeeze;
 
@@ -18,17 +20,18 @@ pub use self::squeeze::SQUEEZED_BYTES_MIN;
 
 use self::link::Link;
 use self::look::Looks;
-use self::queue::{Command, Order, Queue};
+use self::queue::{Command, Order, Place, Queue};
 use crate::core::election::{self, Election, Gated, Token, Why};
 use crate::core::entry::Moment;
-use crate::core::id::{NodeId, Stream};
+use crate::core::id::{NodeId, Origin, Stream};
 use crate::core::message::FleetId;
 use crate::core::session;
+use crate::disk::opening::Alarm;
 use crate::disk::store::Store;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
@@ -43,6 +46,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that all links together may have brought and the hub has not taken in.
 pub const HEARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Links beyond [`Settings::links_max`] that may be on their way in or out. More are dropped without a word.
+pub const LEAVING_MAX: usize = 64;
 
 /// Returns the limits every socket must be made with: tungstenite's own are for few sockets and large messages (128 KiB
 /// of buffer each, 64 MiB a message, and unlimited writing).
@@ -76,6 +82,30 @@ pub struct Settings {
     pub seen: Token,
     /// Links at once; more are refused.
     pub links_max: usize,
+    /// How long it waits before it does something for its store.
+    pub patience: Patience,
+}
+
+/// How long a hub waits before it does something for its store, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// After a peer showed that this node lost memory, before it goes on under the next name: long enough for a peer to
+    /// say that it is no lost memory, but another machine under our name.
+    pub renew_ms: u64,
+    /// After the store could not do something, before it is asked again; doubles.
+    pub again_ms: u64,
+    /// The longest such pause.
+    pub again_max_ms: u64,
+    /// After a log was left alone that nobody wrote twice, before the link begins anew; doubles.
+    pub anew_ms: u64,
+    /// The longest such pause.
+    pub anew_max_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { renew_ms: 300, again_ms: 250, again_max_ms: 30_000, anew_ms: 5_000, anew_max_ms: 600_000 }
+    }
 }
 
 /// Something that happened. Told on the hub's thread, which must not be held up.
@@ -94,6 +124,24 @@ pub enum Event {
     Role(election::Role),
     /// What a session tells.
     Session(NodeId, session::Told),
+    /// Everything of our own goes on under another name: lost memory, or a person's choice. All links begin anew.
+    Renamed {
+        /// The name until then.
+        from: Origin,
+        /// The name from now on.
+        to: Origin,
+    },
+    /// Another machine uses our name: nothing of our own is written until [`Store::renew`], and this node does not stand
+    /// for election. Told also at the start, if it was so before.
+    Quarantined(String),
+    /// Two machines use the name of this node, by their hellos. Both are told.
+    Doubled(NodeId),
+    /// The store's file cannot be opened again after a failure, and why. It is tried again and again.
+    StoreFailed(String),
+    /// It was opened.
+    StoreHealed,
+    /// What was found then.
+    Alarm(Alarm),
     /// What the election tells.
     Election(election::Told),
     /// A token could not be kept. It is tried again; until then this node neither coordinates nor follows anew.
@@ -132,6 +180,9 @@ pub enum Ended {
     /// There are as many links as there may be.
     #[error("too many links")]
     TooMany,
+    /// One of the two goes on under another name, or tries again what did not go on this link. Both should dial at once.
+    #[error("both nodes say hello anew")]
+    Anew,
     /// Someone asked for it: [`Hub::disconnect`].
     #[error("disconnected")]
     Disconnected,
@@ -150,6 +201,18 @@ impl Ended {
     }
 }
 
+/// What a hub holds for its links. All of it goes with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// Links that are carried, and those of which the hub does not know yet that they are gone: at most
+    /// [`Settings::links_max`] and [`LEAVING_MAX`].
+    pub links: usize,
+    /// What waits for the hub's thread.
+    pub queued: usize,
+    /// Bytes that links have brought and the hub has not taken in, at most [`HEARD_BYTES_MAX`].
+    pub heard_bytes: usize,
+}
+
 type Moments = Arc<dyn Fn() -> Moment + Send + Sync>;
 type Tell = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -165,6 +228,8 @@ struct Handle {
     moments: Moments,
     heard: Arc<Semaphore>,
     links: AtomicU64,
+    places: Arc<AtomicUsize>,
+    places_max: usize,
     runtime: tokio::runtime::Handle,
 }
 
@@ -202,6 +267,8 @@ impl Hub {
             moments: moments.clone(),
             heard: Arc::new(Semaphore::new(HEARD_BYTES_MAX)),
             links: AtomicU64::new(0),
+            places: Arc::default(),
+            places_max: settings.links_max + LEAVING_MAX,
             runtime,
         };
         hub::start(hub::Parts {
@@ -218,15 +285,19 @@ impl Hub {
     }
 
     /// Carries a link over a socket that was upgraded with [`SUBPROTOCOL`] and [`websocket_config`]. The transport has
-    /// proven that the other end is `peer`. Returns when the link has ended, and why; dropped, it ends the link.
+    /// proven that the other end is `peer`. Returns when the link has ended, and why; dropped, it ends the link. With
+    /// [`LEAVING_MAX`] more links than there may be the socket is dropped at once.
     pub async fn run_link<S>(&self, socket: WebSocketStream<S>, peer: NodeId, is_dialled_by_us: bool) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let hub = &self.0;
+        let Some(place) = Place::take(&hub.places, hub.places_max) else {
+            return Ended::TooMany;
+        };
         let link = Arc::new(Link::new(hub.links.fetch_add(1, Ordering::Relaxed)));
         let queue = hub.queue.clone();
-        let gone = Gone { link: link.clone(), queue: queue.clone() };
+        let mut gone = Gone { link: link.clone(), queue: queue.clone(), place: Some(place) };
         if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us }) {
             // The peer is told, so that it does not take this for a cut cable.
             link.end(Ended::Stopped);
@@ -249,6 +320,12 @@ impl Hub {
     /// Returns what there is to see, as of a tenth of a second ago at most. Cheap.
     pub fn look(&self) -> Arc<Standing> {
         self.0.looks.get()
+    }
+
+    /// Returns what the hub holds for its links, now.
+    pub fn holds(&self) -> Holds {
+        let (queued, free) = (self.0.queue.len(), self.0.heard.available_permits());
+        Holds { links: self.0.places.load(Ordering::Relaxed), queued, heard_bytes: HEARD_BYTES_MAX - free }
     }
 
     /// Wakes when [`Hub::look`] differs in more than counts of bytes and times.
@@ -303,18 +380,20 @@ impl Hub {
 struct Gone {
     link: Arc<Link>,
     queue: Arc<Queue>,
+    place: Option<Place>,
 }
 
 impl Gone {
-    fn now(&self, ended: Ended) {
+    fn now(&mut self, ended: Ended) {
         self.link.end(ended.clone());
-        self.queue.push(Order::Gone { link: self.link.number, ended });
+        if let Some(place) = self.place.take() {
+            self.queue.push(Order::Gone { link: self.link.number, ended, _place: place });
+        }
     }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        // The hub knows no link of this number any more if it was told before.
         self.now(Ended::Disconnected);
     }
 }

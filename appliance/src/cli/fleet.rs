@@ -1,4 +1,4 @@
-//! `rakkr invite`, `join`, `leave`, `fleet`, `peers`: the fleet from the machine's console, by the node that runs there.
+//! `rakkr invite`, `join`, `leave`, `renew`, `fleet`, `peers`: the fleet from the machine's console, by the node that runs there.
 
 use std::process::ExitCode;
 
@@ -48,6 +48,16 @@ pub struct Leave {
     yes: bool,
 }
 
+/// Of two machines that use this node's name (a copied card), lets this one go on.
+#[derive(Args)]
+pub struct Renew {
+    #[command(flatten)]
+    data: DataArgument,
+    /// Say that it is meant: the other one is off the network
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Prints an invitation.
 pub fn invite(arguments: &Invite) -> anyhow::Result<ExitCode> {
     let wanted = json!({"expires_seconds": arguments.expires, "uses": arguments.uses});
@@ -87,6 +97,16 @@ pub fn leave(arguments: &Leave) -> anyhow::Result<ExitCode> {
     let fleet = ask(data, Method::GET, "/api/v1/fleet", None)?;
     ask(data, Method::DELETE, &format!("/api/v1/nodes/{}", text(&fleet["node_id"])), None)?;
     print("this node has left its fleet; it goes on recording and keeps what it has")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the node write again.
+pub fn renew(arguments: &Renew) -> anyhow::Result<ExitCode> {
+    if !arguments.yes {
+        bail!("take the copy off the network first, or its records are lost to the fleet. Say --yes if it is meant");
+    }
+    ask(&arguments.data.data_dir, Method::POST, "/api/v1/fleet/renew", None)?;
+    print("this node goes on; its copy stands still until it is set up anew")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,6 +65,8 @@ enum Command {
     Join(fleet::Join),
     /// Take this node out of its fleet, for good
     Leave(fleet::Leave),
+    /// Of two machines that use this node's name (a copied card), let this one go on
+    Renew(fleet::Renew),
     /// How the fleet stands: who coordinates, which nodes are reached
     Fleet(LookArguments),
     /// The other nodes of the fleet, as this one reaches them
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Invite(arguments) => fleet::invite(&arguments),
         Command::Join(arguments) => fleet::join(&arguments),
         Command::Leave(arguments) => fleet::leave(&arguments),
+        Command::Renew(arguments) => fleet::renew(&arguments),
         Command::Fleet(arguments) => fleet::fleet(&arguments),
         Command::Peers(arguments) => fleet::peers(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -15,7 +15,7 @@ use replicate::core::election::{self, Role, Token, Told as Elections};
 use replicate::core::id::Stream;
 use replicate::core::message::FleetId;
 use replicate::core::session::{self, Told};
-use replicate::net::{Event, Hub, SUBPROTOCOL, Settings, websocket_config};
+use replicate::net::{Ended, Event, Hub, Patience, SUBPROTOCOL, Settings, websocket_config};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -215,6 +215,7 @@ impl Fleet {
             election: election::Settings::default(),
             seen: last_token(&token_file),
             links_max: LINKS_MAX,
+            patience: Patience::default(),
         };
         let store = self.0.store.clone();
         let moments = move || store.stamp(moment(clock::now()));
@@ -258,7 +259,48 @@ impl Fleet {
                 let text = format!("This node cannot keep who coordinates ({why}): it does not stand for election.");
                 self.tell(at, "trouble", text);
             }
+            Event::Renamed { .. }
+            | Event::Quarantined(_)
+            | Event::Doubled(_)
+            | Event::StoreFailed(_)
+            | Event::StoreHealed
+            | Event::Alarm(_) => self.heard_of_records(at, event),
         }
+    }
+
+    /// What became of this node's own records, and of its name.
+    fn heard_of_records(&self, at: jiff::Timestamp, event: Event) {
+        let (kind, text) = match event {
+            Event::Renamed { .. } => (
+                "renewed",
+                "This node's records go on as a new part, after what the other nodes remember of it: nothing is written over. Nothing is to be done.".to_owned(),
+            ),
+            Event::Quarantined(why) => ("doubled", format!("{}: {why}.", crate::store::STANDS_STILL)),
+            Event::Doubled(node) => {
+                let name = self.name_of(id_of(node));
+                let text = format!(
+                    "Two machines call themselves {name}: a copied disk. Both were told, and neither's new records are taken until one is chosen (`rakkr renew` on it)."
+                );
+                ("clone", text)
+            }
+            Event::StoreFailed(why) => {
+                let text = format!(
+                    "The records cannot be read or written ({why}). Recording goes on; what people change is refused until it is well again. It is tried again and again."
+                );
+                ("trouble", text)
+            }
+            Event::StoreHealed => {
+                ("healed_records", "The records can be read and written again.".to_owned())
+            }
+            Event::Alarm(alarm) => ("trouble", crate::store::alarm(&alarm)),
+            Event::Linked(_)
+            | Event::Unlinked { .. }
+            | Event::Role(_)
+            | Event::Session(..)
+            | Event::Election(_)
+            | Event::TokenNotKept { .. } => return,
+        };
+        self.tell(at, kind, text);
     }
 
     fn heard_of_session(&self, at: jiff::Timestamp, name: &str, told: &Told) {
@@ -275,6 +317,12 @@ impl Fleet {
                     "There are two nodes that call themselves {name}: a copied disk. Neither's new records are taken until one is set up anew."
                 );
                 self.tell(at, "clone", text);
+            }
+            Told::OurOwnFuture { .. } => {
+                let text = format!(
+                    "{name} remembers more of this node than this node does: a backup was put back, or a disk lost what it had. What is missing comes back from the other nodes."
+                );
+                self.tell(at, "own_future", text);
             }
             _ => {}
         }
@@ -357,6 +405,7 @@ struct Peer {
 async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
     let node = node_id(peer.id);
     let mut wait = WAIT_MIN;
+    let mut is_anew = false;
     let mut changed = hub.changed();
     loop {
         changed.mark_unchanged();
@@ -378,6 +427,11 @@ async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
                 wait = WAIT_MIN;
                 let ended = hub.run_link(socket, node, true).await;
                 tracing::debug!(peer = %peer.id, %ended, "a link that we dialled ended");
+                // Both ends wait for the next hello; but never twice in a row without a pause.
+                is_anew = ended == Ended::Anew && !is_anew;
+                if is_anew {
+                    continue;
+                }
             }
             Err(why) => fleet.was_not_reached(peer.id, clock::wall(), why),
         }

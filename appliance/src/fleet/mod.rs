@@ -28,8 +28,10 @@ use tokio::sync::Notify;
 use crate::access::Access;
 use crate::access::identity::Identity;
 use crate::service::live::Live;
+use crate::service::moment;
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
+use crate::sys::clock;
 pub use links::PEER_PATH;
 use tls::PeerKey;
 
@@ -88,7 +90,8 @@ pub struct Story {
     /// When.
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
-    /// One word: `elected`, `lost`, `healed`, `handed_over`, `forced`, `linked`, `unlinked`, `fork`, `clone`, `trouble`.
+    /// One word: `elected`, `lost`, `healed`, `handed_over`, `forced`, `linked`, `unlinked`, `fork`, `clone`, `own_future`,
+    /// `renewed`, `doubled`, `healed_records`, `trouble`.
     pub kind: &'static str,
     /// A sentence.
     pub text: String,
@@ -162,6 +165,20 @@ impl Fleet {
     /// Why not.
     pub fn may(&self, act: Gated) -> Result<(), Why> {
         self.hub().map_or(Ok(()), |hub| hub.may(act))
+    }
+
+    /// Of two machines that use this node's name this one goes on. Blocks until that is kept. False if it did not stand
+    /// still.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    pub fn renew(&self) -> Result<bool, StoreError> {
+        let (store, records) = (&self.0.store, self.0.store.logs());
+        if !records.brief().is_quarantined {
+            return Ok(false);
+        }
+        records.renew(store.stamp(moment(clock::now()))).wait()?;
+        Ok(true)
     }
 
     /// Takes the role of coordinator for this node, whoever holds it.

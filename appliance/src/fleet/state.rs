@@ -32,6 +32,8 @@ pub struct FleetView {
     pub current: usize,
     #[allow(missing_docs)]
     pub of: usize,
+    /// What is wrong with this node's own records, in sentences; empty when all is well.
+    pub trouble: Vec<String>,
     /// What happened since this node started, newest first.
     pub stories: Vec<Story>,
 }
@@ -161,6 +163,7 @@ impl Fleet {
             current: nodes.iter().filter(|node| node.state == "current").count(),
             of,
             nodes,
+            trouble: store.troubles(),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
     }

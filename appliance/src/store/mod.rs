@@ -257,7 +257,7 @@ impl Store {
     pub fn troubles(&self) -> Vec<String> {
         let status = self.records.status();
         let failed = status.failed.map(|why| format!("Nothing can be written to the records: {why}"));
-        let quarantined = status.quarantined.map(|why| format!("Nothing is written to the records: {why}"));
+        let quarantined = status.quarantined.map(|why| format!("{STANDS_STILL}: {why}."));
         failed.into_iter().chain(quarantined).chain(status.alarms.iter().map(alarm)).collect()
     }
 
@@ -315,7 +315,11 @@ fn version_of_nothing() -> String {
     version(&nothing, &[])
 }
 
-fn alarm(alarm: &Alarm) -> String {
+/// What an operator reads of a node whose name is used twice.
+pub const STANDS_STILL: &str = "This node's card was copied: another machine uses its name, so nothing new is written to the records of this one. Recording goes on. Take the copy off the network and set it up anew, then let this one go on with `rakkr renew --yes`. Why";
+
+/// What an operator reads of how the records were found.
+pub fn alarm(alarm: &Alarm) -> String {
     match alarm {
         Alarm::Damaged { why, moved_to } => format!(
             "The records were damaged ({why}) and lie in {moved_to}. Takes on disk are untouched and are found again; people and settings must be set up anew or restored from a backup."
@@ -326,6 +330,6 @@ fn alarm(alarm: &Alarm) -> String {
         Alarm::Repaired => "The records were mended after a fault: the last changes may be lost.".into(),
         Alarm::NotTheMarked => "The records are not the ones this node wrote last: a backup was put back.".into(),
         Alarm::OfAnotherNode(node) => format!("The records were written by another node ({node})."),
-        Alarm::Quarantined(why) => format!("Nothing is written to the records: {why}"),
+        Alarm::Quarantined(why) => format!("{STANDS_STILL}: {why}."),
     }
 }

@@ -67,6 +67,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(fleet::post_invitation))
         .routes(routes!(fleet::post_join))
         .routes(routes!(fleet::post_coordinate))
+        .routes(routes!(fleet::post_renew))
         .routes(routes!(fleet::get_nodes))
         .routes(routes!(fleet::get_node, fleet::delete_node))
         .routes(routes!(backup::post_backup))

@@ -25,7 +25,8 @@ pub struct Outcome {
 }
 
 /// Lets others' entries join their logs. Each joins or not by itself: it comes after those it follows, and a log that
-/// has a refused one is refused from there on by its own order. `mint` opens the logs of an incarnation of ours.
+/// has a refused one is refused from there on by its own order. `mint` opens the logs of an incarnation of ours, or says
+/// with `None` that this node may not go on under another name by itself: then its lost past is refused as well.
 ///
 /// # Errors
 /// What `mint` says, or [`Unreadable`]: then nothing of the batch counts.
@@ -34,7 +35,7 @@ pub fn apply<V: View, E: From<Unreadable>>(
     schema: &Schema,
     us: Origin,
     entries: &[Arc<[u8]>],
-    mut mint: impl FnMut(&mut Staged<'_, V>, u32) -> Result<Origin, E>,
+    mut mint: impl FnMut(&mut Staged<'_, V>, u32) -> Result<Option<Origin>, E>,
 ) -> Result<Outcome, E> {
     let mut outcome = Outcome::default();
     for (number, raw) in entries.iter().enumerate() {
@@ -42,9 +43,10 @@ pub fn apply<V: View, E: From<Unreadable>>(
         let mut result = accept(staged, schema, Some(us), raw);
         if let Err(Refusal::OurOwnFuture { at }) = result
             && let Some(inc) = at.dot.inc.checked_add(1)
+            && let Some(minted) = mint(staged, inc)?
         {
             // A peer remembers more of us than we do. Under the next incarnation our lost past can come back.
-            us = mint(staged, inc)?;
+            us = minted;
             outcome.us = Some(us);
             outcome.quarantine = None;
             result = accept(staged, schema, Some(us), raw);

@@ -26,6 +26,10 @@ pub const KINDS_MAX: usize = 512;
 pub const FEATURES_MAX: usize = 64;
 /// Length of `build` and of each kind and feature in bytes.
 pub const WORD_BYTES_MAX: usize = 128;
+/// A hello's feature: the speaker writes nothing of its own, because two nodes use its name.
+pub const QUARANTINED: &str = "quarantined";
+/// A hello's feature: of the nodes that use its name a person chose the speaker.
+pub const CHOSEN: &str = "chosen";
 /// Length of a reason given to a peer in bytes.
 pub const WHY_BYTES_MAX: usize = 1024;
 
@@ -115,6 +119,16 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// Whether the speaker knows that two nodes use its name, and stands still.
+    pub fn is_quarantined(&self) -> bool {
+        self.features.iter().any(|feature| feature == QUARANTINED)
+    }
+
+    /// Whether a person chose the speaker, of the nodes that use its name.
+    pub fn is_chosen(&self) -> bool {
+        self.features.iter().any(|feature| feature == CHOSEN)
+    }
+
     /// Under what name the speaker writes.
     pub const fn origin(&self) -> Origin {
         Origin { node: self.node, inc: self.inc, nonce: self.nonce }

@@ -132,6 +132,8 @@ pub enum Input {
     Clock(Clock),
     /// To be said to the peer, once hellos are exchanged; dropped before.
     Say(election::Message),
+    /// Two nodes use the peer's name: it is to be told, so that it stops writing.
+    Doubled,
     /// Time has passed.
     Tick,
     /// The transport is down.
@@ -305,8 +307,9 @@ impl Session {
             (Phase::Talking, Input::Applied { batch, applied }) => self.applied(now_ms, batch, applied, records)?,
             (Phase::Talking, Input::Changed { logs }) => self.changed(&logs, records)?,
             (Phase::Talking, Input::Say(message)) => self.say(Message::Election(message)),
+            (Phase::Talking, Input::Doubled) => self.warn(),
             (_, Input::Opened { .. } | Input::Heard(_) | Input::Applied { .. })
-            | (_, Input::Changed { .. } | Input::Say(_) | Input::Tick) => {}
+            | (_, Input::Changed { .. } | Input::Say(_) | Input::Doubled | Input::Tick) => {}
         }
         self.watch(now_ms);
         if self.phase == Phase::Talking {

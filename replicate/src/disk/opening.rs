@@ -73,6 +73,16 @@ pub struct Opened {
     pub alarms: Vec<Alarm>,
 }
 
+impl Opened {
+    /// Returns why nothing of our own is written until [`super::store::Store::renew`], if so.
+    pub fn quarantine(&self) -> Option<&str> {
+        self.alarms.iter().find_map(|alarm| match alarm {
+            Alarm::Quarantined(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// Why a store did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -85,12 +85,27 @@ pub struct Status {
     pub alarms: Vec<Alarm>,
     /// Why nothing of our own is written until [`Store::renew`].
     pub quarantined: Option<String>,
+    /// The greatest incarnation of ours that a peer knows, as far as this one did not go on above it.
+    pub inc_heard: u32,
     /// Refused forks: those kept as evidence when it was opened ([`super::FORKS_MAX`] at most), and each one since.
     pub forks: u64,
     /// Durable steps since opening.
     pub commits: u64,
     /// Entries that joined since opening.
     pub entries: u64,
+}
+
+/// How the store is doing, in short: see [`Status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brief {
+    /// Under which name it writes.
+    pub us: Origin,
+    /// Nothing is written until the file can be opened again.
+    pub is_failed: bool,
+    /// Nothing of our own is written until [`Store::renew`].
+    pub is_quarantined: bool,
+    /// How many alarms there are.
+    pub alarms: usize,
 }
 
 /// A promise of the writer. Dropping it takes nothing back.
@@ -169,10 +184,7 @@ impl Store {
     pub fn open_at<P: Place>(mut place: P, schema: Schema, settings: Settings) -> Result<(Self, Opened), OpenError> {
         let mut settings = settings;
         let (tables, opened) = open(&mut place, &schema, &mut settings)?;
-        let quarantined = opened.alarms.iter().find_map(|alarm| match alarm {
-            Alarm::Quarantined(why) => Some(why.clone()),
-            _ => None,
-        });
+        let quarantined = opened.quarantine().map(str::to_string);
         let forks = tables.snapshot().and_then(|snapshot| snapshot.forks_len()).map_err(super::Fault::from)?;
         let status = Status {
             us: opened.us,
@@ -180,6 +192,7 @@ impl Store {
             healed: 0,
             alarms: Vec::new(),
             quarantined,
+            inc_heard: 0,
             forks,
             commits: 0,
             entries: 0,
@@ -226,8 +239,27 @@ impl Store {
     /// Goes on under the next incarnation, and ends a quarantine: of two nodes of one name, an operator chose this one.
     pub fn renew(&self, moment: Moment) -> Ticket<Origin> {
         let (done, ticket) = ticket();
-        self.shared.push(Job::Renew { moment, done }, true);
+        self.shared.push(Job::Renew { of: None, moment, done }, true);
         ticket
+    }
+
+    /// Takes note that a peer knows this incarnation of us: the next one is taken above it.
+    pub fn heard_of_us(&self, inc: u32) {
+        let mut status = self.shared.status();
+        status.inc_heard = status.inc_heard.max(inc);
+    }
+
+    /// As [`Store::renew`], but only if this node still writes under the incarnation `of` or an earlier one: what was
+    /// heard of that one is then not answered twice. Calls `done` on the writer's thread, which must not be held up.
+    pub fn renew_then(&self, of: u32, moment: Moment, done: Done<Origin>) {
+        self.shared.push(Job::Renew { of: Some(of), moment, done }, true);
+    }
+
+    /// Stops writing of our own, across restarts, until [`Store::renew`]: somebody else uses our name. Not if this node
+    /// writes under a later incarnation than `of` by then. `why` is for people. Calls `done` on the writer's thread, which
+    /// must not be held up.
+    pub fn quarantine_then(&self, of: u32, why: String, moment: Moment, done: Done<()>) {
+        self.shared.push(Job::Quarantine { of, why, moment, done }, true);
     }
 
     /// Returns a record with all its live versions, also a deleted one ([`Record::exists`] tells); nothing if there is
@@ -365,6 +397,17 @@ impl Store {
     /// [`Unreadable::Damaged`] names the first place that is wrong.
     pub fn verify(&self) -> Result<u64, Unreadable> {
         self.shared.read(rebuild::verify)
+    }
+
+    /// Returns the part of [`Store::status`] that is cheap to ask for often.
+    pub fn brief(&self) -> Brief {
+        let status = self.shared.status();
+        Brief {
+            us: status.us,
+            is_failed: status.failed.is_some(),
+            is_quarantined: status.quarantined.is_some(),
+            alarms: status.alarms.len(),
+        }
     }
 
     /// Returns how the store is doing.

@@ -5,7 +5,7 @@
 //! is for company, bounded by [`GATHER_MS`], and urgent jobs do not wait.
 
 use super::feed::Feed;
-use super::opening::{OpenError, Settings, begin, open};
+use super::opening::{Alarm, OpenError, Settings, begin, open};
 use super::place::Place;
 use super::store::{Applied, Status, WriteError};
 use super::{FORKS_MAX, Facts, Snapshot, Tables};
@@ -34,9 +34,30 @@ pub const QUEUE_ENTRIES_MAX: usize = 16_384;
 pub type Done<T> = Box<dyn FnOnce(Result<T, WriteError>) + Send>;
 
 pub(crate) enum Job {
-    Write { expected: Vec<Expected>, drafts: Vec<Draft>, moment: Moment, done: Done<Vec<Position>> },
-    Apply { entries: Vec<Arc<[u8]>>, moment: Moment, done: Done<Applied> },
-    Renew { moment: Moment, done: Done<Origin> },
+    Write {
+        expected: Vec<Expected>,
+        drafts: Vec<Draft>,
+        moment: Moment,
+        done: Done<Vec<Position>>,
+    },
+    Apply {
+        entries: Vec<Arc<[u8]>>,
+        moment: Moment,
+        done: Done<Applied>,
+    },
+    /// Only if this incarnation, or an earlier one, is written under; `None`: whatever it is.
+    Renew {
+        of: Option<u32>,
+        moment: Moment,
+        done: Done<Origin>,
+    },
+    /// Only if this incarnation, or an earlier one, is written under.
+    Quarantine {
+        of: u32,
+        why: String,
+        moment: Moment,
+        done: Done<()>,
+    },
 }
 
 impl Job {
@@ -45,12 +66,14 @@ impl Job {
             Job::Write { drafts, .. } => drafts.len(),
             Job::Apply { entries, .. } => entries.len(),
             Job::Renew { .. } => 4,
+            Job::Quarantine { .. } => 1,
         }
     }
 
     fn moment(&self) -> Moment {
         match self {
-            Job::Write { moment, .. } | Job::Apply { moment, .. } | Job::Renew { moment, .. } => *moment,
+            Job::Write { moment, .. } | Job::Apply { moment, .. } => *moment,
+            Job::Renew { moment, .. } | Job::Quarantine { moment, .. } => *moment,
         }
     }
 
@@ -59,6 +82,7 @@ impl Job {
             Job::Write { done, .. } => done(Err(error)),
             Job::Apply { done, .. } => done(Err(error)),
             Job::Renew { done, .. } => done(Err(error)),
+            Job::Quarantine { done, .. } => done(Err(error)),
         }
     }
 }
@@ -228,7 +252,8 @@ impl<P: Place> Writer<P> {
                 status.us = opened.us;
                 status.failed = None;
                 status.healed += 1;
-                status.alarms.extend(opened.alarms);
+                status.quarantined = opened.quarantine().map(str::to_string);
+                status.alarms.extend(opened.alarms.into_iter().filter(|alarm| !matches!(alarm, Alarm::Quarantined(_))));
                 shared.feed.lose();
             }
             Err(error) => status.failed = Some(error.to_string()),
@@ -300,9 +325,17 @@ impl<P: Place> Writer<P> {
                 telling(result, done)
             }
             Job::Apply { entries, moment, done } => telling(self.stage_others(&entries, moment, staged, beside), done),
-            Job::Renew { moment, done } => {
-                let next = us.inc.saturating_add(1);
+            Job::Renew { of: Some(of), done, .. } if us.inc > of => telling(Ok(us), done),
+            Job::Renew { moment, done, .. } => {
+                let next = us.inc.max(self.shared.status().inc_heard).saturating_add(1);
                 telling(self.stage_incarnation(next, moment, staged, beside), done)
+            }
+            Job::Quarantine { of, why, done, .. } => {
+                if us.inc <= of && self.quarantine(beside).is_none() {
+                    beside.facts.push(("quarantine", Some(why.clone().into_bytes())));
+                    beside.quarantine = Some(why);
+                }
+                telling(Ok(()), done)
             }
         }
     }
@@ -335,7 +368,15 @@ impl<P: Place> Writer<P> {
         beside: &mut Beside,
     ) -> Result<Applied, WriteError> {
         let (shared, us) = (self.shared.clone(), beside.us.unwrap_or(self.us));
-        let mint = |staged: &mut Staged<'_, Snapshot>, inc| self.stage_incarnation(inc, moment, staged, beside);
+        // Two nodes of one name that both went on under the next one would outdo each other for ever.
+        let mint = |staged: &mut Staged<'_, Snapshot>, inc: u32| match self.quarantine(beside) {
+            Some(_) => {
+                let mut status = shared.status();
+                status.inc_heard = status.inc_heard.max(inc.saturating_sub(1));
+                Ok(None)
+            }
+            None => self.stage_incarnation(inc, moment, staged, beside).map(Some),
+        };
         let outcome = keeping::apply(staged, &shared.schema, us, entries, mint)?;
         beside.forks.extend(outcome.forks);
         if let Some(why) = outcome.quarantine {

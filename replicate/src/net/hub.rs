@@ -2,19 +2,26 @@
 //!
 //! It reads the store and hands it what came; it waits for nothing but its queue, except for a token to be kept, during
 //! which this node has nothing to say in the election anyway. All decisions are `core`'s, but for which of two links
-//! between the same nodes stays: the one that the node with the lesser name dialled.
+//! between the same nodes stays: the one that the node with the lesser name dialled. Parts: `electing` (the election), `care`
+//! (what the store needs from whoever has it).
 
+mod care;
+mod electing;
+
+pub use self::care::Errand;
+
+use self::care::Care;
 use super::link::{Link, Traffic};
 use super::look::{Looks, Peer, PeerState, Standing};
 use super::queue::{Command, Grown, LinkNumber, Order, Queue};
 use super::{Ended, Event, Moments, Settings, Tell};
-use crate::core::election::{self, Election, Role, Token};
+use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
-use crate::core::id::{LogId, NodeId, Stream};
+use crate::core::id::{LogId, NodeId};
 use crate::core::message::Hello;
-use crate::core::session::{Clock, Input, Lag, Me, Output, Session, Told};
+use crate::core::session::{Clock, Input, Me, Output, Session, Told};
 use crate::disk::store::Store;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,8 +30,6 @@ use std::time::Duration;
 const LOOK_MS: u64 = 100;
 /// What is shown is renewed this often when nothing happens: times run on.
 const LOOK_IDLE_MS: u64 = 1_000;
-/// A token that was not kept is tried again after this.
-const KEEP_AGAIN_MS: u64 = 1_000;
 /// A wall clock that moved more than this against the monotonic one was set: more than a second of the worst drift.
 const CLOCK_SET_MS: u64 = 20;
 /// How long the follower of the store sleeps before it looks whether the hub has stopped.
@@ -48,7 +53,8 @@ pub fn start(parts: Parts) -> io::Result<()> {
     let (store, queue) = (parts.store.clone(), parts.queue.clone());
     let moment = (parts.moments)();
     let hub = Hub {
-        me: parts.store.status().us.node,
+        me: parts.store.brief().us.node,
+        care: Care::new(parts.store.brief()),
         kept: parts.settings.seen,
         clock: clock(moment),
         now_ms: moment.mono,
@@ -102,6 +108,8 @@ struct Linked {
     is_slow: bool,
     /// Logs grew meanwhile.
     has_missed: bool,
+    /// The peer was told that two nodes use its name.
+    is_warned: bool,
 }
 
 /// What one thing leads to.
@@ -118,7 +126,7 @@ struct Hub {
     links: BTreeMap<LinkNumber, Linked>,
     /// The link to each node that has said hello.
     talking: BTreeMap<NodeId, LinkNumber>,
-    members: Option<BTreeSet<NodeId>>,
+    members: Option<BTreeMap<NodeId, Member>>,
     work: VecDeque<Work>,
     /// Batches given to the store.
     applying: usize,
@@ -133,12 +141,15 @@ struct Hub {
     looked_ms: u64,
     /// What went over links that are gone.
     before: Traffic,
+    care: Care,
 }
 
 impl Hub {
     fn run(mut self) {
+        self.begin_care();
         while let Some(taken) = self.parts.queue.take(self.wait()) {
             self.read_clock();
+            self.watch_store();
             let is_idle = taken.orders.is_empty() && taken.grown.is_none();
             if let Some(members) = taken.roster {
                 self.roster(members);
@@ -166,7 +177,9 @@ impl Hub {
         let sessions = self.links.values().filter_map(|linked| linked.session.poll_timeout()).map(|(at_ms, _)| at_ms);
         let election = self.election().poll_timeout().map(|(at_ms, _)| at_ms);
         let keep = self.to_keep.map(|_| self.keep_at_ms);
-        let first = sessions.chain(election).chain(keep).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms);
+        let care = self.care.due_ms();
+        let first =
+            sessions.chain(election).chain(keep).chain(care).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms);
         // A wake-up before its time would only look again.
         Duration::from_millis(first.saturating_sub(self.now_ms).max(1))
     }
@@ -201,22 +214,23 @@ impl Hub {
                 self.input(link, Input::Heard(message));
             }
             Order::Drained(number) => self.drained(number),
-            Order::Gone { link, ended } => self.end(link, ended),
+            Order::Gone { link, ended, _place } => self.end(link, ended),
             Order::Applied { link, batch, applied } => {
                 self.applying = self.applying.saturating_sub(1);
                 self.input(link, Input::Applied { batch, applied });
             }
+            Order::Ran { errand, result } => self.ran(errand, result),
             Order::Command(Command::HandOver(to)) => self.elect(election::Input::HandOver { to }),
             Order::Command(Command::Force) => self.elect(election::Input::Force),
             Order::Command(Command::Carried { from, token }) => self.elect(election::Input::Carried { from, token }),
             Order::Command(Command::Disconnect(node)) => {
-                self.end_all_of(|peer| peer == node, &Ended::Disconnected);
+                self.end_all_of(|_, peer| peer == node, &Ended::Disconnected);
             }
         }
     }
 
     fn opened(&mut self, link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool) {
-        if self.members.as_ref().is_some_and(|members| !members.contains(&peer)) {
+        if !self.is_member(peer) {
             return link.end(Ended::NoMember);
         }
         if self.links.len() >= self.parts.settings.links_max {
@@ -232,19 +246,29 @@ impl Hub {
         let settings = &self.parts.settings;
         let me = Me {
             fleet: settings.fleet,
-            origin: self.parts.store.status().us,
+            origin: self.care.store.us,
             boot: (self.parts.moments)().boot,
             build: settings.build.clone(),
             kinds: settings.kinds.clone(),
-            features: settings.features.clone(),
+            features: settings.features.iter().cloned().chain(self.care.features()).collect(),
             wants: settings.wants.clone(),
             seen: self.kept,
             clock: self.clock,
         };
         let number = link.number;
         let session = Session::new(me, settings.session.clone());
-        let (since_ms, is_talking, is_slow, has_missed) = (self.now_ms, false, false, false);
-        let linked = Linked { link, peer, is_dialled_by_us, since_ms, session, is_talking, is_slow, has_missed };
+        let linked = Linked {
+            link,
+            peer,
+            is_dialled_by_us,
+            since_ms: self.now_ms,
+            session,
+            is_talking: false,
+            is_slow: false,
+            has_missed: false,
+            is_warned: false,
+        };
+        self.care.opened(number);
         self.links.insert(number, linked);
         self.input(number, Input::Opened { peer });
     }
@@ -292,10 +316,16 @@ impl Hub {
                     self.apply(number, batch, entries, is_urgent);
                 }
                 Some(Output::Told(Told::Hello(hello))) => self.greeted(number, peer, hello),
+                // Whoever stands still is not to be waited for: no answer, no candidate.
+                Some(Output::Told(Told::Election(election::Message::Probe { .. })))
+                    if self.care.store.is_quarantined => {}
                 Some(Output::Told(Told::Election(message))) => {
                     self.elect(election::Input::Heard { from: peer, message });
                 }
-                Some(Output::Told(told)) => (self.parts.tell)(Event::Session(peer, told)),
+                Some(Output::Told(told)) => {
+                    self.mind(peer, &told);
+                    (self.parts.tell)(Event::Session(peer, told));
+                }
                 Some(Output::Close(reason)) => self.end(number, Ended::Closed(reason)),
             }
         }
@@ -317,9 +347,15 @@ impl Hub {
     fn greeted(&mut self, number: LinkNumber, peer: NodeId, hello: Box<Hello>) {
         let me = self.me;
         let is_preferred = |linked: &Linked| linked.is_dialled_by_us == (me < peer);
-        let other = self.talking.get(&peer).and_then(|other| self.links.get(other));
+        let is_doubled = self.is_doubled(number, peer, &hello) && !hello.is_quarantined();
+        let other = self.talking.get(&peer).filter(|other| **other != number && !is_doubled);
+        let other = other.and_then(|other| self.links.get(other));
+        // Of two that use one name the one that an operator chose is spoken with.
+        let is_still = |linked: &Linked| linked.session.state().hello.is_some_and(|hello| hello.is_quarantined());
+        let is_freed = |other: &Linked| is_still(other) && !hello.is_quarantined();
         let is_second = match (other, self.links.get(&number)) {
-            (Some(other), Some(linked)) => !is_preferred(linked) && is_preferred(other),
+            (Some(other), _) if hello.is_quarantined() && !is_still(other) => true,
+            (Some(other), Some(linked)) => !is_preferred(linked) && is_preferred(other) && !is_freed(other),
             (_, _) => false,
         };
         if is_second {
@@ -329,9 +365,13 @@ impl Hub {
         if let Some(linked) = self.links.get_mut(&number) {
             linked.is_talking = true;
         }
+        if is_doubled {
+            self.warn(number);
+        }
         self.look_at_ms = self.now_ms;
         match other {
             // The node was in reach all the time.
+            Some(other) if other == number => {}
             Some(other) => self.end(other, Ended::Second),
             None => {
                 (self.parts.tell)(Event::Linked(peer));
@@ -345,9 +385,14 @@ impl Hub {
         }
     }
 
-    fn end_all_of(&mut self, is_meant: impl Fn(NodeId) -> bool, why: &Ended) {
+    /// Whether a node belongs to the fleet, as far as that was told.
+    fn is_member(&self, node: NodeId) -> bool {
+        self.members.as_ref().is_none_or(|members| members.contains_key(&node))
+    }
+
+    fn end_all_of(&mut self, is_meant: impl Fn(&Self, NodeId) -> bool, why: &Ended) {
         for number in self.numbers() {
-            if self.links.get(&number).is_some_and(|linked| is_meant(linked.peer)) {
+            if self.links.get(&number).is_some_and(|linked| is_meant(self, linked.peer)) {
                 self.end(number, why.clone());
             }
         }
@@ -361,6 +406,12 @@ impl Hub {
         let node = linked.peer;
         if self.talking.get(&node) == Some(&number) {
             self.talking.remove(&node);
+            // The peer has heard our hello on the link that stays, and we not yet its own.
+            let stays = self.links.values().find(|linked| linked.peer == node && why == Ended::Second);
+            if let Some(stays) = stays {
+                self.talking.insert(node, stays.link.number);
+                return;
+            }
             let was_reset = why.was_reset();
             (self.parts.tell)(Event::Unlinked { node, why });
             self.elect(election::Input::Down { node, was_reset });
@@ -392,11 +443,12 @@ impl Hub {
     }
 
     fn roster(&mut self, members: Vec<election::Member>) {
-        let nodes: BTreeSet<NodeId> = members.iter().map(|member| member.node).collect();
-        self.elect(election::Input::Roster(members));
+        self.members = Some(members.into_iter().map(|member| (member.node, member)).collect());
+        self.elect_among();
         self.settle();
-        self.end_all_of(|peer| !nodes.contains(&peer), &Ended::NoMember);
-        self.members = Some(nodes);
+        self.end_all_of(|hub, peer| !hub.is_member(peer), &Ended::NoMember);
+        let members = &self.members;
+        self.care.retain(|node| members.as_ref().is_none_or(|members| members.contains_key(&node)));
         self.settle();
         self.look_at_ms = self.now_ms;
     }
@@ -411,52 +463,10 @@ impl Hub {
         if self.to_keep.is_some() && self.keep_at_ms <= now_ms {
             self.keep_token();
         }
+        self.take_care();
         let is_due = self.election().poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms);
         if is_due {
             self.elect(election::Input::Tick);
-        }
-    }
-
-    fn advance_election(&mut self, input: election::Input) {
-        let outputs: Vec<election::Output> = {
-            let mut election = self.election();
-            election.input(self.now_ms, input);
-            std::iter::from_fn(|| election.poll_output()).collect()
-        };
-        for output in outputs {
-            match output {
-                election::Output::Send { to, message } => {
-                    if let Some(number) = self.talking.get(&to).copied() {
-                        self.input(number, Input::Say(message));
-                    }
-                }
-                election::Output::Store(token) => {
-                    self.to_keep = Some(token);
-                    self.keep_token();
-                }
-                election::Output::Changed(role) => {
-                    self.role = role;
-                    self.look_at_ms = self.now_ms;
-                    (self.parts.tell)(Event::Role(role));
-                }
-                election::Output::Told(told) => (self.parts.tell)(Event::Election(told)),
-            }
-        }
-    }
-
-    fn keep_token(&mut self) {
-        let Some(token) = self.to_keep else { return };
-        match (self.parts.keep_token)(token) {
-            Ok(()) => {
-                self.to_keep = None;
-                self.kept = token;
-                self.read_clock();
-                self.elect(election::Input::Stored(token));
-            }
-            Err(error) => {
-                self.keep_at_ms = self.now_ms + KEEP_AGAIN_MS;
-                (self.parts.tell)(Event::TokenNotKept { token, why: error.to_string() });
-            }
         }
     }
 
@@ -474,7 +484,14 @@ impl Hub {
         }
         let is_caught_up = self.is_caught_up_now();
         let election = self.election().standing(self.now_ms);
-        self.parts.looks.set(Standing { me: self.me, at, election, peers, traffic: traffic_of_all });
+        self.parts.looks.set(Standing {
+            me: self.me,
+            at,
+            election,
+            peers,
+            links: self.links.len(),
+            traffic: traffic_of_all,
+        });
         self.looked_ms = self.now_ms;
         self.look_at_ms = self.now_ms + LOOK_IDLE_MS;
         if is_caught_up != self.is_caught_up {
@@ -482,18 +499,6 @@ impl Hub {
             self.elect(election::Input::CaughtUp(is_caught_up));
             self.settle();
         }
-    }
-
-    /// Whether this node has all that the coordinator it follows is known to have, in every stream that one wants: of the
-    /// others nobody tells.
-    fn is_caught_up_now(&self) -> bool {
-        let Role::Follower { token, .. } = self.role else { return false };
-        let leader = self.talking.get(&token.node).and_then(|number| self.links.get(number));
-        let Some(state) = leader.map(|linked| linked.session.state()) else { return false };
-        let Some(hello) = state.hello else { return false };
-        let is_level =
-            |(stream, lag): (&Stream, &Lag)| lag.to_receive == 0 && (lag.is_known || !hello.wants.contains(stream));
-        Stream::ALL.iter().zip(&state.lag).all(is_level)
     }
 }
 

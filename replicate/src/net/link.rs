@@ -36,6 +36,9 @@ const CODE_SECOND: u16 = 4000;
 /// Close code: the peer is not in the roster.
 const CODE_NO_MEMBER: u16 = 4001;
 
+/// Close code: both are to say hello anew.
+const CODE_ANEW: u16 = 4002;
+
 /// What went over a link, or over all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -272,6 +275,7 @@ fn farewell(ended: &Ended) -> Option<CloseFrame> {
         Ended::ByPeer(_) | Ended::PeerStopped | Ended::Lost(_) => return None,
         Ended::Second => CloseCode::Library(CODE_SECOND),
         Ended::NoMember => CloseCode::Library(CODE_NO_MEMBER),
+        Ended::Anew => CloseCode::Library(CODE_ANEW),
         Ended::Stopped => CloseCode::Away,
         Ended::TooMany => CloseCode::Again,
         Ended::Broken(_) => CloseCode::Protocol,
@@ -286,6 +290,7 @@ fn said_farewell(frame: Option<CloseFrame>) -> Ended {
     let Some(frame) = frame else { return Ended::ByPeer(String::new()) };
     match u16::from(frame.code) {
         CODE_SECOND => Ended::Second,
+        CODE_ANEW => Ended::Anew,
         1001 => Ended::PeerStopped,
         _ => Ended::ByPeer(frame.reason.to_string()),
     }

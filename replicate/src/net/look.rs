@@ -23,6 +23,8 @@ pub struct Standing {
     pub election: election::Standing,
     /// Nodes there is a link to, as far as they have said hello or are about to.
     pub peers: BTreeMap<NodeId, Peer>,
+    /// Links, of which there may be two to a node for a moment.
+    pub links: usize,
     /// All that went over links, closed ones included.
     pub traffic: Traffic,
 }
@@ -85,6 +87,7 @@ impl Standing {
         };
         self.election == other.election
             && self.peers.len() == other.peers.len()
+            && self.links == other.links
             && self.peers.iter().zip(&other.peers).all(is_like)
     }
 }
@@ -99,7 +102,7 @@ impl Looks {
         let role = Role::Bystander;
         let election =
             election::Standing { role, seen, followed: None, of: 0, vacant_since_ms: None, forced_until_ms: None };
-        let standing = Standing { me, at, election, peers: BTreeMap::new(), traffic: Traffic::default() };
+        let standing = Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default() };
         Self { standing: Mutex::new(Arc::new(standing)), changed: watch::Sender::new(0) }
     }
 

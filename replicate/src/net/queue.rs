@@ -1,16 +1,18 @@
 //! What waits for the hub's thread, and how it is woken.
 //!
 //! Bounded by those who put something in: a link's reader holds permits for what it brought until the hub has taken it
-//! in; batches being kept are bounded by the sessions' credit; logs that grew and the roster are merged, not lined up;
+//! in; a link has its place until the hub has taken in that it is gone; batches being kept are bounded by the sessions' credit; logs that grew and the roster are merged, not lined up;
 //! of all else there are at most [`COMMANDS_MAX`].
 
 use super::Ended;
+use super::hub::Errand;
 use super::link::Link;
 use crate::core::election::{Member, Token};
 use crate::core::exchange::Applied;
 use crate::core::id::{LogId, NodeId};
 use crate::core::message::Message;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,12 +32,32 @@ pub enum Order {
     Heard { link: LinkNumber, message: Message, _permits: [OwnedSemaphorePermit; 2] },
     /// A link's writer has caught up.
     Drained(LinkNumber),
-    /// A link is gone.
-    Gone { link: LinkNumber, ended: Ended },
+    /// A link is gone, and with this its place.
+    Gone { link: LinkNumber, ended: Ended, _place: Place },
     /// What became of a batch.
     Applied { link: LinkNumber, batch: u64, applied: Result<Applied, String> },
+    /// What became of something that the store was asked.
+    Ran { errand: Errand, result: Result<(), String> },
     /// Someone wants something.
     Command(Command),
+}
+
+/// One of the places there are for links, [`Hub::run_link`](super::Hub::run_link)'s.
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place, if fewer than `most` are taken.
+    pub fn take(places: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
+        let is_taken = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        is_taken.then(|| Self(places.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub enum Command {
@@ -136,6 +158,11 @@ impl Queue {
         }
         row.commands = 0;
         Some(Taken { orders: std::mem::take(&mut row.orders), grown: row.grown.take(), roster: row.roster.take() })
+    }
+
+    /// How much waits.
+    pub fn len(&self) -> usize {
+        self.row().orders.len()
     }
 
     /// Returns what was never taken, so that it can be let go of.

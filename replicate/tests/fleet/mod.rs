@@ -12,10 +12,11 @@ use replicate::core::id::{BootId, NodeId, Stream};
 use replicate::core::message::FleetId;
 use replicate::core::session;
 use replicate::core::write::Draft;
-use replicate::disk::opening;
+use replicate::disk::opening::{self, OpenError};
 use replicate::disk::store::{Batch, Store};
-use replicate::net::{Ended, Event, Hub, PeerState, Settings, Standing, websocket_config};
+use replicate::net::{Ended, Event, Holds, Hub, Patience, PeerState, Settings, Standing, websocket_config};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -47,7 +48,7 @@ pub struct Running {
     pub hub: Hub,
     pub events: mpsc::Receiver<Event>,
     pub kept: Arc<Mutex<Vec<Token>>>,
-    _folder: TempDir,
+    pub folder: Arc<TempDir>,
 }
 
 /// What a test may want otherwise.
@@ -56,11 +57,43 @@ pub struct Wish {
     pub fleet: u128,
     pub limits: session::Limits,
     pub links_max: usize,
+    pub patience: Patience,
+    /// The run of its machine.
+    pub boot: u8,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { fleet: 1, limits: session::Limits::default(), links_max: 64 }
+        Self { fleet: 1, limits: session::Limits::default(), links_max: 64, patience: Patience::default(), boot: 1 }
+    }
+}
+
+/// What a node's file is called in its folder.
+pub const FILE: &str = "fleet.redb";
+
+pub fn opening(number: u128, wish: &Wish) -> opening::Settings {
+    // Each opening and each incarnation has its own.
+    static NONCE: AtomicU32 = AtomicU32::new(1);
+    opening::Settings {
+        node: name(number),
+        inc_min: 1,
+        nonces: Box::new(|| NONCE.fetch_add(1, Ordering::Relaxed)),
+        moment: Moment { boot: BootId([wish.boot; 16]), ..now() },
+        cache_bytes: 8 << 20,
+        is_verified: false,
+    }
+}
+
+/// Opens a file as soon as whoever has it open lets go of it.
+fn open(number: u128, wish: &Wish, folder: &TempDir) -> Store {
+    let began = Instant::now();
+    loop {
+        match Store::open(&folder.path().join(FILE), schema(), opening(number, wish)) {
+            Ok((store, _)) => return store,
+            Err(OpenError::Busy) => assert!(began.elapsed() < LIMIT, "the file is not let go of"),
+            Err(error) => panic!("{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -79,16 +112,17 @@ impl Fleet {
     }
 
     pub fn node_with(&self, number: u128, wish: Wish) -> Running {
-        let folder = tempfile::tempdir().unwrap();
-        let opening = opening::Settings {
-            node: name(number),
-            inc_min: 1,
-            nonces: Box::new(move || number as u32),
-            moment: now(),
-            cache_bytes: 8 << 20,
-            is_verified: false,
-        };
-        let (store, _) = Store::open(&folder.path().join("fleet.redb"), schema(), opening).unwrap();
+        self.node_at(number, wish, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// A node with what is in a folder, as soon as whoever had the file open has let go of it.
+    pub fn node_at(&self, number: u128, wish: Wish, folder: Arc<TempDir>) -> Running {
+        let store = open(number, &wish, &folder);
+        self.run(number, wish, store, folder)
+    }
+
+    /// A node with this store.
+    pub fn run(&self, number: u128, wish: Wish, store: Store, folder: Arc<TempDir>) -> Running {
         let store = Arc::new(store);
         let settings = Settings {
             fleet: FleetId::from_u128(wish.fleet),
@@ -100,6 +134,7 @@ impl Fleet {
             election: election::Settings::LOCAL,
             seen: Token::NONE,
             links_max: wish.links_max,
+            patience: wish.patience,
         };
         let (tx, events) = mpsc::channel();
         let kept = Arc::new(Mutex::new(Vec::new()));
@@ -110,8 +145,27 @@ impl Fleet {
         };
         let tell = move |event| drop(tx.send(event));
         let runtime = self.runtime.handle().clone();
-        let hub = Hub::start(store.clone(), settings, runtime, now, keep_token, tell).unwrap();
-        Running { name: name(number), store, hub, events, kept, _folder: folder }
+        let moments = move || Moment { boot: BootId([wish.boot; 16]), ..now() };
+        let hub = Hub::start(store.clone(), settings, runtime, moments, keep_token, tell).unwrap();
+        Running { name: name(number), store, hub, events, kept, folder }
+    }
+
+    /// Dials whenever there is no link between two, as those who run a hub do, until one of them stops.
+    pub fn keep_linked(&self, from: &Running, to: &Running) {
+        let (dials, hears, from, to) = (from.hub.clone(), to.hub.clone(), from.name, to.name);
+        self.runtime.spawn(async move {
+            loop {
+                let (here, there) = duplex(64 * 1024);
+                let here = WebSocketStream::from_raw_socket(here, Side::Client, Some(websocket_config())).await;
+                let there = WebSocketStream::from_raw_socket(there, Side::Server, Some(websocket_config())).await;
+                let ends = [dials.run_link(here, to, true), hears.run_link(there, from, false)];
+                let ends = futures_util::future::join_all(ends).await;
+                if ends.iter().any(|end| matches!(end, Ended::Stopped | Ended::PeerStopped)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
     }
 
     /// Links two nodes over a pipe; the first dials.
@@ -176,6 +230,19 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Waits until a hub holds no more than this. What links have is given back after they have ended.
+    pub fn until_holds(&self, node: &Running, wanted: &Holds) {
+        let waiting = async {
+            while node.hub.holds() != *wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let is_met = self.runtime.block_on(async { tokio::time::timeout(LIMIT, waiting).await }).is_ok();
+        assert!(is_met, "{:?}", node.hub.holds());
+    }
+}
+
 impl Running {
     pub fn write(&self, drafts: &[Draft]) {
         let (expected, drafts) = (Vec::new(), drafts.to_vec());
@@ -205,6 +272,26 @@ impl Running {
         self.until("logs and records are the same", |store| {
             Stream::ALL.iter().all(is_like) && store.state_hash().unwrap() == other.store.state_hash().unwrap()
         });
+    }
+
+    /// Waits until an event was told that is so.
+    pub fn told<T>(&self, what: &str, is_meant: impl Fn(Event) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            let left = LIMIT.checked_sub(began.elapsed()).unwrap_or_else(|| panic!("{what}: {:#?}", self.hub.look()));
+            if let Some(meant) = self.events.recv_timeout(left).ok().and_then(&is_meant) {
+                return meant;
+            }
+        }
+    }
+
+    /// Stops. Returns its folder when its file is closed.
+    pub fn close(self, number: u128, wish: &Wish) -> Arc<TempDir> {
+        let folder = self.folder.clone();
+        self.hub.stop();
+        drop(self);
+        drop(open(number, wish, &folder));
+        folder
     }
 
     pub fn is_coordinator(&self) -> bool {

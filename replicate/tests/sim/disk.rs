@@ -81,9 +81,13 @@ impl InMemory {
     fn apply(&mut self, schema: &Schema, entries: &[Arc<[u8]>], nonce: u32, moment: Moment) -> Result<Applied, String> {
         let us = self.file.ok_or("no name")?;
         let mut staged = Staged::new(&self.state).map_err(|error| error.to_string())?;
+        let is_quarantined = self.is_quarantined;
         let mint = |staged: &mut Staged<'_, Memory>, inc| {
             let us = Origin { inc, nonce, ..us };
-            write::open(staged, schema, us, moment).map(|()| us).map_err(io)
+            if is_quarantined {
+                return Ok(None);
+            }
+            write::open(staged, schema, us, moment).map(|()| Some(us)).map_err(io)
         };
         let outcome = keeping::apply(&mut staged, schema, us, entries, mint).map_err(|error| error.to_string())?;
         let changes = staged.changes;

@@ -239,6 +239,31 @@ pub fn coordinate(app: &App, caller: &Caller) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Of two machines that use this node's name (a copied card), this one goes on. The other one stands still.
+#[utoipa::path(post, path = "/api/v1/fleet/renew", tag = "fleet",
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn post_renew(State(app): State<App>, caller: Caller) -> Result<StatusCode, Problem> {
+    blocking(move || renew(&app, &caller)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// As [`post_renew`].
+///
+/// # Errors
+/// It is not allowed, this node does not stand still, or its records cannot be written.
+pub fn renew(app: &App, caller: &Caller) -> Result<(), Problem> {
+    let about = About::thing("node", app.store.node(), "goes on: another machine used its name");
+    let allowed = allow::<EditFleet>(app, caller, &Target::Fleet, about)?;
+    // First: while it stands still nothing is written, and that this was done neither.
+    if !app.fleet.renew()? {
+        let detail = "Nobody else uses this node's name, as far as it was told.";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_doubled", "Nothing to decide", detail));
+    }
+    let edits = allowed.edits();
+    allowed.commit(edits)?;
+    Ok(())
+}
+
 /// A call to another node's own `/api/v1/…`, as the person who asks. That node looks their rights up and writes its journal.
 pub async fn call(State(app): State<App>, Perhaps(caller): Perhaps, request: Request) -> Result<Response, Problem> {
     let caller = caller.ok_or_else(Problem::unauthenticated)?;

@@ -2,7 +2,7 @@
 
 use super::{Phase, Session, Told};
 use crate::core::exchange::Records;
-use crate::core::id::{LogId, NodeId, Stream};
+use crate::core::id::{NodeId, Stream};
 use crate::core::message::{Cause, FleetId, Hello, Message, Nak, PROTO_MAX, PROTO_MIN, Refused, VectorPart};
 use crate::core::message::{VECTOR_MARKS_MAX, WORD_BYTES_MAX};
 use crate::core::mutant::{Mutant, is_on};
@@ -98,7 +98,8 @@ impl Session {
         for stream in Stream::ALL {
             let log = origin.log(stream);
             if records.end(log)?.is_some_and(|head| head.nonce != origin.nonce) && !is_on(Mutant::NonceIgnored) {
-                self.found_clone(log);
+                self.tell(Told::Clone { node: log.node, inc: log.inc });
+                self.warn();
                 break;
             }
         }
@@ -125,13 +126,14 @@ impl Session {
         (!speaks_ours).then_some(Reason::OtherProtocol { theirs: hello.proto })
     }
 
-    fn found_clone(&mut self, log: LogId) {
+    /// Tells the peer that two nodes use its name. What it writes is left alone on this link.
+    pub(super) fn warn(&mut self) {
+        let Some(origin) = self.hello.as_ref().map(|hello| hello.origin()) else { return };
         for stream in Stream::ALL {
-            self.known.leave_alone(LogId { stream, ..log });
+            self.known.leave_alone(origin.log(stream));
         }
-        self.tell(Told::Clone { node: log.node, inc: log.inc });
-        let places = vec![Refused { at: log.at(1), why: Cause::Clone, have: None }];
-        self.say(Message::Nak(Nak { number: 0, stream: log.stream, why: None, places }));
+        let places = vec![Refused { at: origin.log(Stream::Sec).at(1), why: Cause::Clone, have: None }];
+        self.say(Message::Nak(Nak { number: 0, stream: Stream::Sec, why: None, places }));
     }
 
     fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {

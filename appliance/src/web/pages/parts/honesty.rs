@@ -52,7 +52,7 @@ impl Honesty {
             tone: tone.to_owned(),
             word: word.to_owned(),
             text: if view.of <= 1 { who } else { format!("{who} {}", current(view)) },
-            waits: waits(view),
+            waits: view.trouble.first().cloned().or_else(|| waits(view)),
         }
     }
 }
@@ -62,7 +62,12 @@ impl InFleet {
     pub fn of(view: &FleetView) -> Self {
         let strip = is_amiss(view).then(|| Strip {
             word: standing(view).1.to_owned(),
-            text: waits(view).unwrap_or_else(|| words::capital(&current(view))),
+            text: view
+                .trouble
+                .first()
+                .cloned()
+                .or_else(|| waits(view))
+                .unwrap_or_else(|| words::capital(&current(view))),
         });
         Self { nodes: view.of, strip }
     }
@@ -70,6 +75,7 @@ impl InFleet {
 
 fn standing(view: &FleetView) -> (&'static str, &'static str) {
     match &view.coordinator {
+        _ if !view.trouble.is_empty() => ("bad", "Records are in trouble"),
         _ if view.of <= 1 => ("good", "A fleet of one"),
         None => ("bad", "Nobody coordinates"),
         Some(coordinator) if coordinator.mode == "minority" => ("bad", "Minority"),
@@ -116,7 +122,8 @@ fn lower(text: &str) -> String {
 /// Nodes that were not heard for a month are a thing of the fleet's page, not of every page.
 fn is_amiss(view: &FleetView) -> bool {
     let is_missed = view.nodes.iter().any(|node| ["lost", "behind"].contains(&node.state));
-    view.of > 1 && (view.coordinator.as_ref().is_none_or(|coordinator| coordinator.mode == "minority") || is_missed)
+    let is_apart = view.coordinator.as_ref().is_none_or(|coordinator| coordinator.mode == "minority") || is_missed;
+    !view.trouble.is_empty() || (view.of > 1 && is_apart)
 }
 
 #[cfg(test)]
@@ -174,7 +181,18 @@ pub(in crate::web::pages) mod tests {
             current: states.iter().filter(|state| **state == "current").count(),
             of: states.iter().filter(|state| **state != "retired").count(),
             nodes,
+            trouble: Vec::new(),
             stories: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn records_that_are_not_written_are_said_first_and_on_every_page() {
+        for states in [&["current"][..], &["current", "current"]] {
+            let view = FleetView { trouble: vec!["Its card was copied.".into()], ..fleet(Some("majority"), states) };
+            let honesty = Honesty::of(&view, &clock());
+            assert_eq!((honesty.tone.as_str(), honesty.waits.as_deref()), ("bad", Some("Its card was copied.")));
+            assert_eq!(InFleet::of(&view).strip.map(|strip| strip.text).as_deref(), Some("Its card was copied."));
         }
     }
 
