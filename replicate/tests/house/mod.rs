@@ -5,6 +5,7 @@
 
 use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
+use replicate::core::fence::{Fence, Last};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::log::{self, Accepted, Refusal};
 use replicate::core::memory::Memory;
@@ -13,9 +14,11 @@ use replicate::core::record::{Record, RecordKey};
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use replicate::core::view::{Staged, View, load};
 use replicate::core::write::{self, Act, BadAct, Draft, Replaces};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted).
+/// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted), members (whose
+/// disabling carries a fence).
 pub fn schema() -> Schema {
     let kinds = vec![
         Kind::new("user", Stream::Sec)
@@ -31,8 +34,21 @@ pub fn schema() -> Schema {
             .index("plan_by_label", 1, by_label),
         Kind::new("fact", Stream::Own).group("facts", Form::Register).index("fact_by_value", 1, by_facts),
         Kind::new("audit", Stream::Jrn).group("what", Form::Register),
+        Kind::new("member", Stream::Sec).group("access", Form::Flag).fences("access", 1, fence_of),
     ];
     Schema::new(kinds).unwrap()
+}
+
+/// `{"sec":[inc,seq],"cfg":[inc,seq]}` of the node with the record's id.
+pub fn fence_of(id: RecordId, value: &RawValue) -> Option<Fence> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        sec: (u32, u64),
+        cfg: (u32, u64),
+    }
+    let said: Said = serde_json::from_str(value.get()).ok()?;
+    let last = |(inc, seq)| Last { inc, seq };
+    Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg) })
 }
 
 fn by_profile(record: &Record) -> Vec<Vec<u8>> {
@@ -80,6 +96,24 @@ pub fn disable(number: u128) -> Draft {
 pub fn enable(number: u128) -> Draft {
     let (group, value) = ("access".to_string(), "null".to_string());
     draft("user", number, Act::Enable { group, value, replaces: Replaces::All })
+}
+
+/// Fences a node at these places of its first incarnation.
+pub fn fence(number: u128, sec: u64, cfg: u64) -> Draft {
+    let (group, value) = ("access".to_string(), format!(r#"{{"sec":[1,{sec}],"cfg":[1,{cfg}]}}"#));
+    draft("member", number, Act::Disable { group, value })
+}
+
+/// Fences a node where its logs end at another.
+pub fn retire(number: u128, at: &Node) -> Draft {
+    let end = |stream| at.state.head(origin(number).log(stream)).unwrap().map_or(0, |head| head.seq);
+    fence(number, end(Stream::Sec), end(Stream::Cfg))
+}
+
+/// Takes back the fences of a node that are known here.
+pub fn welcome(number: u128) -> Draft {
+    let (group, value) = ("access".to_string(), "null".to_string());
+    draft("member", number, Act::Enable { group, value, replaces: Replaces::All })
 }
 
 pub fn delete(kind: &str, number: u128) -> Draft {
