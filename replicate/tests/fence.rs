@@ -8,7 +8,7 @@ mod house;
 use house::*;
 use proptest::prelude::*;
 use replicate::core::entry::{Entry, Op};
-use replicate::core::fence::{self, FENCINGS_MAX, Fence, Fenced, Fencing, Last};
+use replicate::core::fence::{self, FENCINGS_MAX, Fenced, Fencing, Last};
 use replicate::core::id::{Dot, LogId, NodeId, Position, RecordId, Stream};
 use replicate::core::log::{Accepted, Refusal};
 use replicate::core::rebuild;
@@ -336,61 +336,20 @@ fn names(by: &Entry, named: &Entry) -> bool {
     by.at != named.at && by.at.stream == named.at.stream && place(by) == place(named) && sup.contains(&named.at.dot)
 }
 
-/// The reference: each fence holds, does not, or it cannot be said; as much is said as follows from what is.
-fn holding_by_reference(entries: &[Entry]) -> Vec<(Position, Fence)> {
-    let fence = |entry: &Entry| {
-        let fields = entry.fields.as_ref().unwrap();
-        if (fields.k.as_str(), &fields.op) != ("member", &Op::Disable) {
-            None
-        } else {
-            fence_of(fields.id, &fields.val)
-        }
-    };
-    let fences: Vec<(&Entry, Fence)> = entries.iter().filter_map(|entry| Some((entry, fence(entry)?))).collect();
-    let mut says: BTreeMap<Position, bool> = BTreeMap::new();
-    loop {
-        let before = says.len();
-        for (entry, _) in &fences {
-            let is = |at: Position, truth: bool| says.get(&at) == Some(&truth);
-            let beyond = |at: Position| fences.iter().filter(move |(by, fence)| is_beyond(at, by.at, fence));
-            let mut naming = entries.iter().filter(|by| names(by, entry));
-            let is_void = beyond(entry.at).any(|(by, _)| is(by.at, true))
-                || naming.clone().any(|naming| beyond(naming.at).all(|(by, _)| is(by.at, false)));
-            let is_good = beyond(entry.at).all(|(by, _)| is(by.at, false))
-                && naming.all(|naming| beyond(naming.at).any(|(by, _)| is(by.at, true)));
-            assert!(!(is_void && is_good));
-            if is_void || is_good {
-                says.insert(entry.at, is_good);
-            }
-        }
-        if says.len() == before {
-            break;
-        }
-    }
-    let holds = |entry: &Entry| says.get(&entry.at) != Some(&false);
-    fences.into_iter().filter(|(entry, _)| holds(entry)).map(|(entry, fence)| (entry.at, fence)).collect()
-}
-
-fn is_beyond(at: Position, by: Position, fence: &Fence) -> bool {
-    let last = match at.stream {
-        Stream::Sec => fence.sec,
-        Stream::Cfg => fence.cfg,
-        Stream::Own | Stream::Jrn => return false,
-    };
-    let is_its_own = by.log() == at.log() && at.dot.seq <= by.dot.seq;
-    at.dot.node == fence.node && (at.dot.inc, at.dot.seq) > (last.inc, last.seq) && !is_its_own
+fn claim(entry: &Entry, all: &[Entry]) -> Claim {
+    let fields = entry.fields.as_ref().unwrap();
+    let is_fence = (fields.k.as_str(), &fields.op) == ("member", &Op::Disable);
+    let fence = if is_fence { fence_of(fields.id, &fields.val) } else { None };
+    Claim { at: entry.at, fence, names: all.iter().filter(|named| names(entry, named)).map(|named| named.at).collect() }
 }
 
 /// Live is what stands and nothing that stands names.
 fn live_by_reference(node: &Node) -> BTreeSet<Position> {
     let entries: Vec<Entry> =
         all_entries(node).into_iter().filter(|entry| node.schema.changed_by(entry).is_some()).collect();
-    let holding = holding_by_reference(&entries);
-    let stands = |entry: &&Entry| {
-        let is_fence = holding.iter().any(|(at, _)| *at == entry.at);
-        is_fence || !holding.iter().any(|(by, fence)| is_beyond(entry.at, *by, fence))
-    };
-    let standing: Vec<&Entry> = entries.iter().filter(stands).collect();
+    let claims: Vec<Claim> = entries.iter().map(|entry| claim(entry, &entries)).collect();
+    let holding = holding(&claims);
+    let standing: Vec<&Entry> = entries.iter().filter(|entry| stands(entry.at, &holding)).collect();
     let is_named = |entry: &&&Entry| standing.iter().any(|by| names(by, entry));
     standing.iter().filter(|entry| !is_named(entry)).map(|entry| entry.at).collect()
 }

@@ -15,6 +15,7 @@ use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use replicate::core::view::{Staged, View, load};
 use replicate::core::write::{self, Act, BadAct, Draft, Replaces};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted), members (whose
@@ -49,6 +50,57 @@ pub fn fence_of(id: RecordId, value: &RawValue) -> Option<Fence> {
     let said: Said = serde_json::from_str(value.get()).ok()?;
     let last = |(inc, seq)| Last { inc, seq };
     Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg) })
+}
+
+/// An entry that may fence, for the reference.
+pub struct Claim {
+    pub at: Position,
+    pub fence: Option<Fence>,
+    /// What it names of its own record and group, itself excepted.
+    pub names: Vec<Position>,
+}
+
+/// The reference: each fence holds, does not, or it cannot be said; as much is said as follows from what is said already,
+/// and what cannot be said holds. It looks at all claims at once and shares no code with the library.
+pub fn holding(claims: &[Claim]) -> Vec<(Position, Fence)> {
+    let fences: Vec<(Position, Fence)> = claims.iter().filter_map(|claim| Some((claim.at, claim.fence?))).collect();
+    let mut says: BTreeMap<Position, bool> = BTreeMap::new();
+    loop {
+        let before = says.len();
+        for (at, _) in &fences {
+            let is = |at: Position, truth: bool| says.get(&at) == Some(&truth);
+            let beyond = |at: Position| fences.iter().filter(move |(by, fence)| is_beyond(at, *by, fence));
+            let mut naming = claims.iter().filter(|claim| claim.names.contains(at));
+            let is_void = beyond(*at).any(|(by, _)| is(*by, true))
+                || naming.clone().any(|naming| beyond(naming.at).all(|(by, _)| is(*by, false)));
+            let is_good = beyond(*at).all(|(by, _)| is(*by, false))
+                && naming.all(|naming| beyond(naming.at).any(|(by, _)| is(*by, true)));
+            if is_void || is_good {
+                says.insert(*at, is_good);
+            }
+        }
+        if says.len() == before {
+            break;
+        }
+    }
+    fences.into_iter().filter(|(at, _)| says.get(at) != Some(&false)).collect()
+}
+
+/// Whether a place is beyond the fence that an entry at `by` raises; never what its author wrote in that log before.
+pub fn is_beyond(at: Position, by: Position, fence: &Fence) -> bool {
+    let last = match at.stream {
+        Stream::Sec => fence.sec,
+        Stream::Cfg => fence.cfg,
+        Stream::Own | Stream::Jrn => return false,
+    };
+    let (at_place, by_place) = ((at.dot.inc, at.dot.seq), (by.dot.inc, by.dot.seq));
+    let is_its_own = (by.dot.node, by.stream) == (at.dot.node, at.stream) && at_place <= by_place;
+    at.dot.node == fence.node && at_place > (last.inc, last.seq) && !is_its_own
+}
+
+/// Whether an entry stands among these fences.
+pub fn stands(at: Position, holding: &[(Position, Fence)]) -> bool {
+    holding.iter().any(|(by, _)| *by == at) || !holding.iter().any(|(by, fence)| is_beyond(at, *by, fence))
 }
 
 fn by_profile(record: &Record) -> Vec<Vec<u8>> {
