@@ -339,7 +339,7 @@ fn names(by: &Entry, named: &Entry) -> bool {
 fn claim(entry: &Entry, all: &[Entry]) -> Claim {
     let fields = entry.fields.as_ref().unwrap();
     let is_fence = (fields.k.as_str(), &fields.op) == ("member", &Op::Disable);
-    let fence = if is_fence { fence_of(fields.id, &fields.val) } else { None };
+    let fence = if is_fence { fence_of(fields.id, fields.val.get()) } else { None };
     Claim { at: entry.at, fence, names: all.iter().filter(|named| names(entry, named)).map(|named| named.at).collect() }
 }
 

@@ -7,7 +7,6 @@ use crate::core::entry::{Entry, LIFE, NAME_BYTES_MAX, Op, is_name};
 use crate::core::fence::{Fence, Fencing};
 use crate::core::id::{Hash, RecordId, Stream};
 use crate::core::record::Record;
-use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,8 +40,8 @@ pub enum DeletePolicy {
 pub type KeysOf = fn(&Record) -> Vec<Vec<u8>>;
 
 /// Returns the fence that a `put` or a `disable` of a record carries, if it does: called with the record's id and the
-/// value.
-pub type FenceOf = fn(RecordId, &RawValue) -> Option<Fence>;
+/// value, JSON.
+pub type FenceOf = fn(RecordId, &str) -> Option<Fence>;
 
 /// Says that a group carries fences.
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +194,7 @@ impl Schema {
         let (kind, fields) = (self.changed_by(entry)?, entry.fields.as_ref()?);
         let fencer = kind.fencers.get(&fields.g)?;
         let carries = matches!(fields.op, Op::Put | Op::Disable);
-        let fence = if carries { (fencer.of)(fields.id, &fields.val) } else { None };
+        let fence = if carries { (fencer.of)(fields.id, fields.val.get()) } else { None };
         Some(Fencing { fence, holds: false })
     }
 
@@ -258,10 +257,13 @@ mod tests {
         let indexed_again = schema(room().index("by_name", 2, no_keys));
         let flagged = schema(room().group("label", Form::Flag));
         let deleted = schema(room().deletes(DeletePolicy::DeleteWins));
+        let [fenced, fenced_again] = [1, 2].map(|version| schema(room().fences("label", version, |_, _| None)));
 
         assert_eq!(plain.records_digest(), indexed.records_digest());
         assert_ne!(plain.records_digest(), flagged.records_digest());
         assert_ne!(plain.records_digest(), deleted.records_digest());
+        assert_ne!(plain.records_digest(), fenced.records_digest());
+        assert_ne!(fenced_again.records_digest(), fenced.records_digest());
         assert_ne!(plain.indexes_digest(), indexed.indexes_digest());
         assert_ne!(indexed_again.indexes_digest(), indexed.indexes_digest());
     }

@@ -14,7 +14,6 @@ use replicate::core::record::{Record, RecordKey};
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use replicate::core::view::{Staged, View, load};
 use replicate::core::write::{self, Act, BadAct, Draft, Replaces};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,13 +40,13 @@ pub fn schema() -> Schema {
 }
 
 /// `{"sec":[inc,seq],"cfg":[inc,seq]}` of the node with the record's id.
-pub fn fence_of(id: RecordId, value: &RawValue) -> Option<Fence> {
+pub fn fence_of(id: RecordId, value: &str) -> Option<Fence> {
     #[derive(serde::Deserialize)]
     struct Said {
         sec: (u32, u64),
         cfg: (u32, u64),
     }
-    let said: Said = serde_json::from_str(value.get()).ok()?;
+    let said: Said = serde_json::from_str(value).ok()?;
     let last = |(inc, seq)| Last { inc, seq };
     Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg) })
 }

@@ -104,11 +104,10 @@ impl Model {
         let all: Vec<&Known> = self.fencing.iter().filter_map(|place| self.entries.get(place)).collect();
         let all: Vec<&Known> = all.into_iter().filter(|known| has(have, known)).collect();
         let claim = |known: &&Known| {
-            let is_fence = known.op == Op::Disable;
-            let value = serde_json::value::RawValue::from_string(known.value.clone()).ok().filter(|_| is_fence);
             let others = all.iter().filter(|named| named.record == known.record && named.at != known.at);
             let names = others.map(|named| named.at).filter(|at| known.sup.contains(&at.dot)).collect();
-            Claim { at: known.at, fence: value.and_then(|value| fence_of(known.record.id, &value)), names }
+            let fence = if known.op == Op::Disable { fence_of(known.record.id, &known.value) } else { None };
+            Claim { at: known.at, fence, names }
         };
         holding(&all.iter().map(claim).collect::<Vec<_>>())
     }
