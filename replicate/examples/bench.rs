@@ -8,6 +8,7 @@ use redb::{Database, TableDefinition};
 use replicate::core::election::Token;
 use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Records, Vector};
+use replicate::core::fence::{Fence, Last};
 use replicate::core::id::{BootId, NodeId, Origin, RecordId, Stream};
 use replicate::core::index::Keys;
 use replicate::core::log;
@@ -51,6 +52,7 @@ fn main() {
     foreign_records("foreign_new_records", &folder.join("new.redb"), &fresh, true);
     foreign_records("foreign_edits", &folder.join("edits.redb"), &foreign(FOREIGN / 3, 1000), false);
     reopening(&folder.join("new.redb"));
+    late_fences(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -171,6 +173,41 @@ fn reopening(path: &Path) {
     let (_, opened) = Store::open(path, other, settings(false)).unwrap();
     assert!(opened.is_rebuilt);
     line("build_records", FOREIGN as f64 / began.elapsed().as_secs_f64(), "entries/s", None, None, true);
+}
+
+/// A node is retired when all it decided is here: from the act to durable, with its last ten decisions, and with half of
+/// them, without effect. The whole stream is read for either.
+fn late_fences(folder: &Path) {
+    let plans = Kind::new("fact", Stream::Cfg).group("facts", Form::Register).index("by_started", 1, by_started);
+    let members = Kind::new("member", Stream::Sec).group("access", Form::Flag).fences("access", 1, fence_of);
+    let schema = Schema::new(vec![plans, members]).unwrap();
+    let author = Settings { node: NodeId::from_u128(2), ..settings(false) };
+    let author = Store::open(&folder.join("author.redb"), schema.clone(), author).unwrap().0;
+    let batch = |drafts| Batch { expected: Vec::new(), drafts, moment: moment(), is_urgent: true };
+    for first in (0..FOREIGN).step_by(250) {
+        let drafts = (first..first + 250).map(|number| fact(number / 2, number)).collect();
+        author.write(batch(drafts)).wait().unwrap();
+    }
+    let store = store(&folder.join("fenced.redb"), schema);
+    loop {
+        let export = author.export(Stream::Cfg, &store.vector(Stream::Cfg).unwrap()).unwrap();
+        assert_eq!(store.apply(export.entries, moment(), true).wait().unwrap().refused, 0);
+        if !export.has_more {
+            break;
+        }
+    }
+    for (name, last) in [("late_fence_of_10", FOREIGN - 9), ("late_fence_of_30000", FOREIGN / 2 + 1)] {
+        let act = Act::Disable { group: "access".into(), value: last.to_string() };
+        let (kind, id, by) = ("member".into(), RecordId::from_u128(2), "u:01J9ZP".into());
+        let began = Instant::now();
+        store.write(batch(vec![Draft { kind, id, act, by, why: None, reports: false }])).wait().unwrap();
+        line(name, began.elapsed().as_secs_f64() * 1000.0, "ms", None, None, false);
+    }
+}
+
+fn fence_of(id: RecordId, value: &str) -> Option<Fence> {
+    let last = |seq| Last { inc: 1, seq };
+    Some(Fence { node: NodeId(id.0), sec: last(1), cfg: last(value.parse().ok()?) })
 }
 
 fn line(name: &str, value: f64, unit: &str, goal: Option<f64>, peer: Option<(&str, f64)>, is_more_better: bool) {

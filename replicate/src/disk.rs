@@ -12,6 +12,7 @@ pub mod putting_back;
 pub mod store;
 mod writer;
 
+use crate::core::fence::{Fence, Fencing, Fencings, Last};
 use crate::core::id::{Dot, Hash, LogId, NodeId, Origin, Position};
 use crate::core::index::Span;
 use crate::core::mutant::{Mutant, is_on};
@@ -48,6 +49,10 @@ const DOOM: TableDefinition<&[u8], ()> = TableDefinition::new("doom-1");
 /// Table: declared indexes; derived. Key: [`crate::core::index::encode`]. Value: none. Written by: the writer, building
 /// anew. Read by: scans.
 const INDEX: TableDefinition<&[u8], ()> = TableDefinition::new("index-1");
+/// Table: entries that fence; derived. Key: [`Position::key`]. Value: whether the fence holds (1), and if there is one
+/// the node (16), then of `sec` and of `cfg` the last incarnation (4) and sequence (8) that count, big-endian. Written by:
+/// the writer, building anew. Read by: the writer.
+const FENCE: TableDefinition<&[u8; 29], &[u8]> = TableDefinition::new("fence-1");
 /// Table: entries refused as forks: evidence. Key: [`Position::key`], the entry's hash (32). Value: the entry. At most
 /// [`FORKS_MAX`]. Written by: the writer. Read by: whoever looks into it.
 const FORK: TableDefinition<&[u8; 61], &[u8]> = TableDefinition::new("fork-1");
@@ -172,6 +177,7 @@ impl Tables {
             tx.open_table(LIVE).map_err(fault)?;
             tx.open_table(DOOM).map_err(fault)?;
             tx.open_table(INDEX).map_err(fault)?;
+            tx.open_table(FENCE).map_err(fault)?;
             tx.open_table(FORK).map_err(fault)?;
         }
         tx.commit().map_err(fault)
@@ -215,6 +221,8 @@ impl Tables {
                 tx.open_table(LIVE).map_err(fault)?;
                 tx.delete_table(DOOM).map_err(fault)?;
                 tx.open_table(DOOM).map_err(fault)?;
+                tx.delete_table(FENCE).map_err(fault)?;
+                tx.open_table(FENCE).map_err(fault)?;
             }
             let mut meta = tx.open_table(META).map_err(fault)?;
             meta.remove("indexes").map_err(fault)?;
@@ -275,6 +283,12 @@ fn write(tx: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
             false => drop(index.remove(key.as_slice())?),
         }
     }
+    if !changes.fencings.is_empty() {
+        let mut fences = tx.open_table(FENCE)?;
+        for (at, fencing) in &changes.fencings {
+            fences.insert(&at.key(), fence_row(fencing).as_slice())?;
+        }
+    }
     Ok(())
 }
 
@@ -322,6 +336,34 @@ fn read_doom(key: &[u8]) -> Option<Doom> {
     Some(Doom { at: Position::from_key(at)?, record: RecordKey::from_bytes(record)?, group })
 }
 
+fn fence_row(fencing: &Fencing) -> Vec<u8> {
+    let mut row = vec![u8::from(fencing.holds)];
+    if let Some(fence) = &fencing.fence {
+        row.extend(fence.node.0);
+        for last in [fence.sec, fence.cfg] {
+            row.extend(last.inc.to_be_bytes());
+            row.extend(last.seq.to_be_bytes());
+        }
+    }
+    row
+}
+
+fn read_fence(row: &[u8]) -> Option<Fencing> {
+    let (holds, rest) = row.split_first()?;
+    let holds = *holds == 1;
+    if rest.is_empty() {
+        return Some(Fencing { fence: None, holds });
+    }
+    let (node, rest) = rest.split_first_chunk::<16>()?;
+    let (lasts, rest) = rest.as_chunks::<12>();
+    let last = |row: &[u8; 12]| {
+        let (inc, seq) = row.split_first_chunk::<4>()?;
+        Some(Last { inc: u32::from_be_bytes(*inc), seq: u64::from_be_bytes(seq.try_into().ok()?) })
+    };
+    let ([sec, cfg], []) = (lasts, rest) else { return None };
+    Some(Fencing { fence: Some(Fence { node: NodeId(*node), sec: last(sec)?, cfg: last(cfg)? }), holds })
+}
+
 /// Returns the stored form of an origin: node (16), incarnation (4), nonce (4), big-endian.
 pub(crate) fn origin_row(us: &Origin) -> Vec<u8> {
     [us.node.0.as_slice(), &us.inc.to_be_bytes(), &us.nonce.to_be_bytes()].concat()
@@ -358,6 +400,7 @@ pub(crate) struct Snapshot {
     live: ReadOnlyTable<&'static [u8], &'static [u8]>,
     dooms: ReadOnlyTable<&'static [u8], ()>,
     index: ReadOnlyTable<&'static [u8], ()>,
+    fences: ReadOnlyTable<&'static [u8; 29], &'static [u8]>,
     forks: ReadOnlyTable<&'static [u8; 61], &'static [u8]>,
 }
 
@@ -370,6 +413,7 @@ impl Snapshot {
             live: tx.open_table(LIVE).map_err(unreadable)?,
             dooms: tx.open_table(DOOM).map_err(unreadable)?,
             index: tx.open_table(INDEX).map_err(unreadable)?,
+            fences: tx.open_table(FENCE).map_err(unreadable)?,
             forks: tx.open_table(FORK).map_err(unreadable)?,
         })
     }
@@ -462,6 +506,16 @@ impl View for Snapshot {
         self.dooms.len().map_err(unreadable)
     }
 
+    fn fencings(&self) -> Result<Fencings, Unreadable> {
+        let mut fencings = Fencings::new();
+        for row in self.fences.iter().map_err(unreadable)? {
+            let (key, row) = row.map_err(unreadable)?;
+            let (at, fencing) = (Position::from_key(key.value()), read_fence(row.value()));
+            fencings.extend([at.zip(fencing).ok_or_else(|| wrong("fence-1"))?]);
+        }
+        Ok(fencings)
+    }
+
     fn lamport(&self) -> Result<u64, Unreadable> {
         let Some(row) = self.fact("lamport")? else { return Ok(0) };
         Ok(u64::from_be_bytes(row.as_slice().try_into().map_err(|_| wrong("meta-1"))?))
@@ -484,6 +538,11 @@ mod tests {
         assert_eq!(read_origin(&origin_row(&us)), Some(us));
         assert_eq!(read_head(&head_row(&head)), head);
         assert_eq!(read_doom(&doom_key(&doom)), Some(doom));
+        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 1 << 40 } };
+        for (fence, holds) in [(None, false), (Some(fence), false), (Some(fence), true)] {
+            let fencing = Fencing { fence, holds };
+            assert_eq!(read_fence(&fence_row(&fencing)), Some(fencing));
+        }
     }
 
     #[test]
@@ -499,6 +558,10 @@ mod tests {
         assert_eq!(doom_key(&doom), [&position, b"plan\0".as_slice(), &id, b"label", &[5]].concat());
         let head = head_row(&Head { seq: 258, hash: Hash([0xcc; 32]), nonce: 9 });
         assert_eq!(head.as_slice(), [[0, 0, 0, 0, 0, 0, 1, 2].as_slice(), &[0xcc; 32], &[0, 0, 0, 9]].concat());
+        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 258 } };
+        let lasts = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2];
+        let row = fence_row(&Fencing { fence: Some(fence), holds: true });
+        assert_eq!(row, [[1].as_slice(), &node, &lasts].concat());
         let key = crate::core::index::encode("by", &[1, 0, 2], RecordId(id));
         assert_eq!(key, [b"by\0".as_slice(), &[1, 0, 0xff, 2, 0, 1], &id].concat());
     }
@@ -509,6 +572,7 @@ mod tests {
         #[test]
         fn garbage_rows_are_no_rows_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
             prop_assert_eq!(read_origin(&bytes).is_some(), bytes.len() == 24);
+            prop_assert_eq!(read_fence(&bytes).is_some(), [1, 41].contains(&bytes.len()));
             if let Some(doom) = read_doom(&bytes) {
                 prop_assert_eq!(doom_key(&doom), bytes);
             }

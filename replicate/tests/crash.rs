@@ -59,6 +59,13 @@ fn day() -> (Disk, Vec<Promise>) {
     }
     store.write(batch(&[restore("plan", 5)])).wait().unwrap();
     promises.push(promise(&disk, &store));
+    // Half of what the other wrote does not count, then all of it does again.
+    for draft in [fence(2, 1, 50), welcome(2), fence(2, 1, 30)] {
+        store.write(batch(&[draft])).wait().unwrap();
+        promises.push(promise(&disk, &store));
+    }
+    let states: Vec<Hash> = promises.iter().rev().take(4).map(|promise| promise.state).collect();
+    assert_eq!(states.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "each fence changes what is there");
     drop(store);
     (disk, promises)
 }
@@ -277,7 +284,7 @@ fn a_full_disk_is_read_from_while_it_is_full_and_written_to_when_it_is_not() {
 /// The same kinds, the plan's changed.
 fn with_plan(change: impl Fn(Kind) -> Kind) -> Schema {
     let kind = |name: &str| schema().kind(name).unwrap().as_ref().clone();
-    Schema::new(vec![kind("user"), kind("fact"), kind("audit"), change(kind("plan"))]).unwrap()
+    Schema::new(vec![kind("user"), kind("fact"), kind("audit"), kind("member"), change(kind("plan"))]).unwrap()
 }
 
 /// With a group more: records are built anew, and are the same.

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 10_000;
 
-const OF_RECORDS: [Mutant; 21] = [
+const OF_RECORDS: [Mutant; 23] = [
     Mutant::AckBeforeCommit,
     Mutant::VectorBeforeData,
     Mutant::EchoStorm,
@@ -38,6 +38,8 @@ const OF_RECORDS: [Mutant; 21] = [
     Mutant::ReplacesUnseen,
     Mutant::Rewritten,
     Mutant::LoserShown,
+    Mutant::LateFenceIgnored,
+    Mutant::LiftedFromBeyond,
     Mutant::TornCommit,
 ];
 

@@ -163,6 +163,36 @@ fn a_follower_sees_our_acts_and_others() {
 }
 
 #[test]
+fn a_fence_that_comes_late_is_told_to_followers_and_found_again() {
+    let (disk, store) = fresh();
+    let mut other = Node::new(2);
+    other.write(&[put("plan", 1, "label", "1"), put("plan", 2, "label", "2"), put("plan", 2, "timing", "3")]).unwrap();
+    hear(&store, &other, Stream::Cfg);
+    let seen = store.changes(0, FEED_MAX, Duration::ZERO).next;
+    let entries = store.status().entries;
+    store.write(batch(&[fence(2, 0, 2)])).wait().unwrap();
+    let news = store.changes(seen, FEED_MAX, Duration::ZERO).changes;
+    let told: Vec<_> = news.iter().filter_map(|change| change.record.clone()).map(|key| (key.kind, key.id)).collect();
+
+    assert_eq!(told, [("member".to_string(), id(2)), ("plan".to_string(), id(2))]);
+    assert_eq!(
+        (labels(&store, Keys::All, false, None, 9), store.status().entries),
+        (vec!["1".to_string()], entries + 1)
+    );
+    let beyond = |store: &Store| store.fenced().unwrap().iter().map(|fenced| fenced.beyond).collect::<Vec<_>>();
+    assert_eq!(beyond(&store), [0, 2]);
+    tell(&store, &mut other, Stream::Sec);
+    tell(&store, &mut other, Stream::Cfg);
+    assert_eq!(store.state_hash().unwrap(), other.state_hash());
+    drop(store);
+    let (store, opened) = open(&disk);
+    assert_eq!((beyond(&store), opened.is_rebuilt), (vec![0, 2], false));
+    other.write(&[put("plan", 3, "label", "4")]).unwrap();
+    hear(&store, &other, Stream::Cfg);
+    assert!(store.read("plan", id(3)).unwrap().is_none());
+}
+
+#[test]
 fn two_stores_and_a_memory_that_met_are_alike() {
     let (_, store) = fresh();
     let mut other = Node::new(2);

@@ -98,6 +98,8 @@ pub struct NodeView {
     pub activity: String,
     /// Room on its disk, bytes: left, and in all; zeros if it never said.
     pub disk_bytes: (u64, u64),
+    /// Changes that it made after it was retired and that are here: they do not count.
+    pub void_changes: u64,
     /// How far its clock is from ours, milliseconds.
     pub clock_offset_ms: Option<i64>,
 }
@@ -145,12 +147,14 @@ impl Fleet {
         let members = store.members()?;
         let inventories = store.inventories()?;
         let reached = held(&self.0.reached).clone();
+        let void = store.void_changes()?;
         let mut nodes: Vec<NodeView> = members
             .iter()
             .map(|member| {
                 let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
                 let how = reached.get(&member.id).cloned().unwrap_or_default();
-                node(member, us, now, standing.as_deref(), said, how)
+                let void_changes = void.get(&member.id).copied().unwrap_or_default();
+                NodeView { void_changes, ..node(member, us, now, standing.as_deref(), said, how) }
             })
             .collect();
         nodes.sort_by_key(|node| node.state == "retired");
@@ -280,6 +284,7 @@ fn node(
         room_id: said.and_then(|said| said.room).map(|room| room.to_string()),
         activity: said.map(|said| said.state.clone()).unwrap_or_default(),
         disk_bytes: said.map(|said| said.disk).unwrap_or_default(),
+        void_changes: 0,
         clock_offset_ms: peer.and_then(|peer| peer.offset).map(|offset| offset.ms),
     }
 }

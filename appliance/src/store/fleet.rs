@@ -1,9 +1,15 @@
 //! The fleet: its name, its members with their keys, and what each node says of itself.
 //!
 //! The roster is in the stream that everybody gets first. A member that was retired stays retired: there is no edit here
-//! that takes it back, and what is put of it afterwards changes its name, not that.
+//! that takes it back, and what is put of it afterwards changes its name, not that. What it decided itself after the last
+//! words that its retirement names does not count, whoever brings it; what it recorded does.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use replicate::core::entry::{Entry, Op};
+use replicate::core::fence::{Fence, Last};
+use replicate::core::id::{NodeId, Position, RecordId, Stream};
 use replicate::core::index::Keys;
 use replicate::core::record::Record;
 use replicate::core::write::Act;
@@ -118,6 +124,21 @@ pub struct Inventory {
     pub state: String,
 }
 
+/// A retired node's last entries that count about people and settings, as the node that retired it had them: incarnation
+/// and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    sec: (u32, u64),
+    cfg: (u32, u64),
+}
+
+/// What a retirement says; nothing in one from before there were fences.
+pub(super) fn fence(id: RecordId, value: &str) -> Option<Fence> {
+    let words: LastWords = serde_json::from_str(value).ok()?;
+    let last = |(inc, seq)| Last { inc, seq };
+    Some(Fence { node: NodeId(id.0), sec: last(words.sec), cfg: last(words.cfg) })
+}
+
 pub(super) fn member_key(record: &Record) -> Vec<Vec<u8>> {
     let profile: Option<Profile> = value(record, "profile");
     profile.map(|profile| profile.name.to_lowercase().into_bytes()).into_iter().collect()
@@ -173,9 +194,12 @@ impl Edits {
         self.expect_version("member", id, &["profile", "access"], version);
     }
 
-    /// Retires a member, for good.
-    pub fn retire(&mut self, id: Id) {
-        self.act("member", id, Act::Disable { group: "access".into(), value: "null".into() });
+    /// Retires a member, for good: what it decided after these words ([`Store::last_words`]) does not count.
+    pub fn retire(&mut self, id: Id, words: &LastWords) {
+        match serde_json::to_string(words) {
+            Ok(value) => self.act("member", id, Act::Disable { group: "access".into(), value }),
+            Err(error) => self.refuse(StoreError::Refused(error.to_string())),
+        }
     }
 
     /// Begins a fleet, or gives it another name.
@@ -211,6 +235,46 @@ impl Store {
     #[allow(clippy::missing_errors_doc)]
     pub fn member(&self, id: Id) -> Result<Option<Member>, StoreError> {
         Ok(self.record("member", id)?.as_ref().and_then(member))
+    }
+
+    /// Where a node's decisions end as this node has them now; of one that is retired already, not beyond that.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn last_words(&self, node: Id) -> Result<LastWords, StoreError> {
+        let (heads, fenced) = (self.records.heads()?, self.records.fenced()?);
+        let node = NodeId(node.record().0);
+        let last = |stream| {
+            let logs = heads.iter().filter(|(log, _)| (log.node, log.stream) == (node, stream));
+            let end = logs.map(|(log, head)| (log.inc, head.seq)).max().unwrap_or((0, 0));
+            let fenced = fenced.iter().filter(|fenced| (fenced.node, fenced.stream) == (node, stream));
+            fenced.map(|fenced| (fenced.last.inc, fenced.last.seq)).fold(end, Ord::min)
+        };
+        Ok(LastWords { sec: last(Stream::Sec), cfg: last(Stream::Cfg) })
+    }
+
+    /// How many changes of retired nodes are here that do not count, because they made them afterwards.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn void_changes(&self) -> Result<BTreeMap<Id, u64>, StoreError> {
+        let mut void = BTreeMap::new();
+        for fenced in self.records.fenced()? {
+            *void.entry(Id::from_record(RecordId(fenced.node.0))).or_default() += fenced.beyond;
+        }
+        Ok(void)
+    }
+
+    /// Whether a node was retired by nobody but nodes that were retired themselves when they said so: two that retired each
+    /// other, neither knowing of it. Both count as retired until a third node says which of them is.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn is_disputed(&self, id: Id) -> Result<bool, StoreError> {
+        let Some(record) = self.record("member", id)? else { return Ok(false) };
+        let fenced = self.records.fenced()?;
+        let is_retired = |at: &Position| {
+            let of = fenced.iter().find(|fenced| (fenced.node, fenced.stream) == (at.dot.node, at.stream));
+            of.is_some_and(|fenced| Last { inc: at.dot.inc, seq: at.dot.seq } > fenced.last)
+        };
+        let versions = record.versions("access");
+        let by = |entry: &&Entry| entry.fields.as_ref().is_some_and(|fields| fields.op == Op::Disable);
+        let by: Vec<Position> = versions.into_iter().filter(by).map(|entry| entry.at).collect();
+        Ok(!by.is_empty() && by.iter().all(is_retired))
     }
 
     /// What a node said of itself last.

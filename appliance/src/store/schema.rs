@@ -108,12 +108,14 @@ fn who() -> Vec<Kind> {
             .deletes(DeletePolicy::DeleteWins)
             .index("token_by_hash", 1, people::token_by_hash)
             .index("token_by_user", 1, people::token_by_user),
-        // The roster: whose key is believed, under the node's id. `access` is only ever disabled: a retired node stays so.
+        // The roster: whose key is believed, under the node's id. `access` is only ever disabled: a retired node stays so,
+        // and what it decided beyond the place that is named there counts nowhere.
         Kind::new("member", Stream::Sec)
             .group("key", Form::Register)
             .group("profile", Form::Register)
             .group("joined", Form::Register)
             .group("access", Form::Flag)
+            .fences("access", 1, fleet::fence)
             .index("member_all", 1, fleet::member_key),
         Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all),
     ]

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use replicate::core::entry::{Moment as Stamp, Quality};
-use replicate::core::id::BootId;
+use replicate::core::fence::FENCED;
+use replicate::core::id::{BootId, NodeId};
 use replicate::core::record::Version;
 use replicate::core::write::{Act, Draft, Expected, Replaces};
 use replicate::disk::store::Batch;
 use serde::Serialize;
 
-use super::{Id, Moment, Store, StoreError, recordings};
+use super::{Id, Moment, Store, StoreError, recordings, schema};
 use crate::domain::ClockQuality;
 
 /// Changes that are kept together or not at all. Repositories add to it; [`Store::commit`] keeps it.
@@ -103,11 +104,29 @@ impl Store {
         if edits.drafts.is_empty() {
             return Ok(());
         }
+        self.refuse_if_retired(&edits)?;
         let mut dated = self.dated(&edits)?;
         dated.append(&mut edits.drafts);
         let (expected, moment) = (edits.expected, moment(now, self.boot));
         self.records.write(Batch { expected, drafts: dated, moment, is_urgent: true }).wait()?;
         Ok(())
+    }
+
+    /// On a node that was retired a person is told that what they decide would not count. What the node records does, and
+    /// what its services write is not worth a failure.
+    fn refuse_if_retired(&self, edits: &Edits) -> Result<(), StoreError> {
+        let us = NodeId(self.node.record().0);
+        if !edits.by.starts_with("user:") || !self.records.fenced()?.iter().any(|fenced| fenced.node == us) {
+            return Ok(());
+        }
+        let schema = schema::schema();
+        let decides = |draft: &Draft| schema.kind(&draft.kind).is_some_and(|kind| FENCED.contains(&kind.stream));
+        if !edits.drafts.iter().any(decides) {
+            return Ok(());
+        }
+        let why = "this node was retired from its fleet: what is decided on it does not count any more. It goes on \
+                   recording; set it up anew to decide on it again";
+        Err(StoreError::Invalid { field: "node", why: why.into() })
     }
 
     /// What people say is found in the order of when its recording began, so the annotation carries that along.

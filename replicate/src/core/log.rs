@@ -5,6 +5,7 @@
 //! together or not at all.
 
 use crate::core::entry::{Entry, Malformed};
+use crate::core::fence::{self, FENCINGS_MAX};
 use crate::core::id::{Hash, LogId, Origin, Position, Stream};
 use crate::core::index;
 use crate::core::mutant::{Mutant, is_on};
@@ -64,6 +65,12 @@ pub enum Refusal {
         /// The entry.
         at: Position,
     },
+    /// It would be one more than [`FENCINGS_MAX`] entries that fence.
+    #[error("{at} fences, and {FENCINGS_MAX} entries do already")]
+    TooManyFences {
+        /// The entry.
+        at: Position,
+    },
     /// The state could not be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -103,6 +110,9 @@ pub fn accept<V: View>(
     if staged.dooms_len()? + named_by(&entry) > DOOMS_MAX {
         return Err(Refusal::TooManyDooms { at });
     }
+    if schema.fencing(&entry).is_some() && staged.fencings()?.len() >= FENCINGS_MAX {
+        return Err(Refusal::TooManyFences { at });
+    }
     if is_on(Mutant::Rewritten)
         && let Some(Ok(again)) = entry.fields.as_deref().map(Entry::write)
     {
@@ -126,9 +136,13 @@ pub(crate) fn append<V: View>(
     if !is_on(Mutant::LamportNotAdvanced) {
         staged.saw_lamport(entry.lam)?;
     }
+    let touched = fence::note(staged, schema, entry)?;
     let record = materialise(staged, schema, entry)?;
     let group = entry.fields.as_ref().map(|fields| fields.g.clone()).unwrap_or_default();
     staged.changes.feed.push(Change { at: entry.at, record, group });
+    if !touched.is_empty() {
+        fence::build_anew(staged, schema, entry.at, touched)?;
+    }
     Ok(())
 }
 
@@ -150,7 +164,7 @@ fn named_by(entry: &Entry) -> u64 {
 }
 
 /// Changes the record of an entry that has just joined its log, and the record's index keys. Returns which record;
-/// nothing if the schema has no place for the entry, which is then only kept.
+/// nothing if the schema has no place for the entry or it lies beyond a fence: it is then only kept.
 pub(crate) fn materialise<V: View>(
     staged: &mut Staged<'_, V>,
     schema: &Schema,
@@ -161,6 +175,9 @@ pub(crate) fn materialise<V: View>(
         staged.changes.dooms.insert(doom.clone(), false);
     }
     let (Some(kind), Some(fields)) = (schema.changed_by(entry), entry.fields.as_ref()) else { return Ok(None) };
+    if !staged.stands(entry.at) {
+        return Ok(None);
+    }
     let key = RecordKey { kind: kind.name.clone(), id: fields.id };
     let mut record = load(staged, kind, &key)?;
     let keys_before = index_keys(&record);

@@ -2,6 +2,7 @@
 //!
 //! It keeps what [`Changes`] say in ordered maps and decides nothing.
 
+use crate::core::fence::Fencings;
 use crate::core::id::{Dot, LogId, Position};
 use crate::core::record::RecordKey;
 use crate::core::view::{Changes, Doom, Head, Unreadable, View};
@@ -16,6 +17,7 @@ pub struct Memory {
     live: BTreeMap<RecordKey, Vec<Dot>>,
     dooms: BTreeSet<Doom>,
     index: BTreeSet<Vec<u8>>,
+    fencings: Fencings,
     lamport: u64,
 }
 
@@ -36,6 +38,7 @@ impl Memory {
         for (key, comes) in changes.index {
             let _ = if comes { self.index.insert(key) } else { self.index.remove(&key) };
         }
+        self.fencings.extend(changes.fencings);
         self.lamport = changes.lamport.unwrap_or(self.lamport);
     }
 
@@ -44,6 +47,7 @@ impl Memory {
         self.live.clear();
         self.dooms.clear();
         self.index.clear();
+        self.fencings.clear();
     }
 
     /// Returns the stored index keys, in order.
@@ -85,6 +89,10 @@ impl View for Memory {
 
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         Ok(self.dooms.len() as u64)
+    }
+
+    fn fencings(&self) -> Result<Fencings, Unreadable> {
+        Ok(self.fencings.clone())
     }
 
     fn lamport(&self) -> Result<u64, Unreadable> {

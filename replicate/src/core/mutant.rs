@@ -48,6 +48,10 @@ pub enum Mutant {
     Rewritten,
     /// Of values side by side the last in rank is shown.
     LoserShown,
+    /// A fence that comes after entries beyond it leaves the records as they are.
+    LateFenceIgnored,
+    /// A fenced node takes its own fence back.
+    LiftedFromBeyond,
     /// The log's end is kept in one durable step and the entries in the next.
     TornCommit,
 }

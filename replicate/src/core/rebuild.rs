@@ -4,6 +4,7 @@
 
 use crate::core::entry::Entry;
 use crate::core::exchange::hash_at;
+use crate::core::fence::{self, Fencings};
 use crate::core::id::{Dot, Hash, LogId, Position, Stream};
 use crate::core::log::materialise;
 use crate::core::record::RecordKey;
@@ -87,6 +88,8 @@ pub struct Rebuild {
     /// How far each log has been replayed: what lies beyond is still to come, although it is in the log.
     replayed: BTreeMap<LogId, u64>,
     current: usize,
+    /// Fences come first, or a record would be built for one that comes later.
+    has_fences: bool,
 }
 
 /// A view in which the logs end where the replay is.
@@ -96,20 +99,52 @@ struct Replayed<'v, V> {
 }
 
 impl Rebuild {
-    /// Begins. Records, dooms and index keys must have been cleared.
+    /// Begins. Records, dooms, index keys and fences must have been cleared.
     ///
     /// # Errors
     /// [`Unreadable`] from the view.
     pub fn begin(view: &impl View) -> Result<Self, Unreadable> {
-        Ok(Self { logs: view.heads()?, replayed: BTreeMap::new(), current: 0 })
+        Ok(Self { logs: view.heads()?, replayed: BTreeMap::new(), current: 0, has_fences: false })
     }
 
-    /// Replays at most `limit` entries of the current log; nothing when all is done. Changes of one step must be in the
-    /// view of the next.
+    /// Does the next part of the work, of at most `limit` entries; nothing when all is done. Changes of one step must be in
+    /// the view of the next.
     ///
     /// # Errors
     /// [`Unreadable`] from the view, or an entry that cannot be parsed.
     pub fn step(&mut self, view: &impl View, schema: &Schema, limit: usize) -> Result<Option<Changes>, Unreadable> {
+        if !self.has_fences {
+            self.has_fences = true;
+            let fences = self.fences(view, schema, limit)?;
+            if !fences.fencings.is_empty() {
+                return Ok(Some(fences));
+            }
+        }
+        self.replay(view, schema, limit)
+    }
+
+    /// Looks for entries that fence, `limit` at a time, and weighs them.
+    fn fences(&self, view: &impl View, schema: &Schema, limit: usize) -> Result<Changes, Unreadable> {
+        let mut staged = Staged::new(view)?;
+        let streams = schema.fencing_streams();
+        for (log, _) in self.logs.iter().filter(|(log, _)| streams.contains(&log.stream)) {
+            let mut next = 1;
+            let mut page = view.entries(*log, next, limit)?;
+            while !page.is_empty() {
+                for raw in &page {
+                    let damaged = |error| Unreadable::Damaged(format!("{}: {error}", log.at(next)));
+                    let entry = Entry::parse(raw).map_err(damaged)?;
+                    staged.changes.fencings.extend(schema.fencing(&entry).map(|fencing| (entry.at, fencing)));
+                    next += 1;
+                }
+                page = view.entries(*log, next, limit)?;
+            }
+        }
+        fence::weigh(&mut staged, schema)?;
+        Ok(staged.changes)
+    }
+
+    fn replay(&mut self, view: &impl View, schema: &Schema, limit: usize) -> Result<Option<Changes>, Unreadable> {
         let Some((log, _)) = self.logs.get(self.current).copied() else { return Ok(None) };
         let from = self.replayed.get(&log).copied().unwrap_or(0) + 1;
         let page = view.entries(log, from, limit)?;
@@ -164,6 +199,10 @@ impl<V: View> View for Replayed<'_, V> {
 
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         self.base.dooms_len()
+    }
+
+    fn fencings(&self) -> Result<Fencings, Unreadable> {
+        self.base.fencings()
     }
 
     fn lamport(&self) -> Result<u64, Unreadable> {

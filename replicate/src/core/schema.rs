@@ -4,9 +4,10 @@
 //! entries of kinds it does not know are kept and handed on, and take effect when a later schema declares them.
 
 use crate::core::entry::{Entry, LIFE, NAME_BYTES_MAX, Op, is_name};
-use crate::core::id::{Hash, Stream};
+use crate::core::fence::{Fence, Fencing};
+use crate::core::id::{Hash, RecordId, Stream};
 use crate::core::record::Record;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Kinds one schema can declare; more is an error of the program.
@@ -38,6 +39,19 @@ pub enum DeletePolicy {
 /// A key longer than [`crate::core::index::KEY_BYTES_MAX`] is cut there.
 pub type KeysOf = fn(&Record) -> Vec<Vec<u8>>;
 
+/// Returns the fence that a `put` or a `disable` of a record carries, if it does: called with the record's id and the
+/// value, JSON.
+pub type FenceOf = fn(RecordId, &str) -> Option<Fence>;
+
+/// Says that a group carries fences.
+#[derive(Debug, Clone, Copy)]
+pub struct Fencer {
+    /// Counted up when `of` changes: records are then built anew when the store is opened.
+    pub version: u32,
+    /// Its fences.
+    pub of: FenceOf,
+}
+
 /// A declared index.
 #[derive(Debug, Clone)]
 pub struct Index {
@@ -62,13 +76,16 @@ pub struct Kind {
     pub deletes: DeletePolicy,
     /// Its indexes.
     pub indexes: Vec<Index>,
+    /// Its groups that carry fences.
+    pub fencers: BTreeMap<String, Fencer>,
 }
 
 impl Kind {
     /// Begins a kind that is never deleted and has no groups.
     pub fn new(name: &str, stream: Stream) -> Self {
         let (groups, indexes) = (BTreeMap::new(), Vec::new());
-        Self { name: name.to_string(), stream, groups, deletes: DeletePolicy::Never, indexes }
+        let (name, fencers) = (name.to_string(), BTreeMap::new());
+        Self { name, stream, groups, deletes: DeletePolicy::Never, indexes, fencers }
     }
 
     /// Adds a field group.
@@ -86,6 +103,13 @@ impl Kind {
     /// Adds an index.
     pub fn index(mut self, name: &str, version: u32, keys: KeysOf) -> Self {
         self.indexes.push(Index { name: name.to_string(), version, keys });
+        self
+    }
+
+    /// Says that entries of a declared group may carry fences. A fence holds until an entry of the group names it; that the
+    /// record is deleted does not end it.
+    pub fn fences(mut self, group: &str, version: u32, of: FenceOf) -> Self {
+        self.fencers.insert(group.to_string(), Fencer { version, of });
         self
     }
 
@@ -130,7 +154,7 @@ impl Schema {
             return Err(BadSchema::TooMany);
         }
         let mut kinds = BTreeMap::new();
-        let mut index_names = std::collections::BTreeSet::new();
+        let mut index_names = BTreeSet::new();
         for kind in declared {
             let indexes = kind.indexes.iter().map(|index| &index.name);
             let names = std::iter::once(&kind.name).chain(kind.groups.keys()).chain(indexes.clone());
@@ -164,10 +188,31 @@ impl Schema {
         kind.allows(&fields.g, &fields.op).then_some(kind)
     }
 
+    /// Returns what an entry is to the fences: one that carries a fence, or that may take one back; nothing if its group
+    /// carries none. Whether the fence holds is not known from the entry alone.
+    pub fn fencing(&self, entry: &Entry) -> Option<Fencing> {
+        let (kind, fields) = (self.changed_by(entry)?, entry.fields.as_ref()?);
+        let fencer = kind.fencers.get(&fields.g)?;
+        let carries = matches!(fields.op, Op::Put | Op::Disable);
+        let fence = if carries { (fencer.of)(fields.id, fields.val.get()) } else { None };
+        Some(Fencing { fence, holds: false })
+    }
+
+    /// Returns the streams in which there may be fences.
+    pub fn fencing_streams(&self) -> BTreeSet<Stream> {
+        self.kinds.values().filter(|kind| !kind.fencers.is_empty()).map(|kind| kind.stream).collect()
+    }
+
     /// Returns a digest of all that decides which records the logs become. Another digest: records are built anew.
     pub fn records_digest(&self) -> Hash {
         let kinds = self.kinds.values().map(|kind| (&kind.name, kind.stream, &kind.groups, kind.deletes));
-        Hash::of_entry(Hash::NOTHING, format!("{:?}", kinds.collect::<Vec<_>>()).as_bytes())
+        let mut text = format!("{:?}", kinds.collect::<Vec<_>>());
+        for kind in self.kinds.values() {
+            for (group, fencer) in &kind.fencers {
+                text.push_str(&format!("{}.{group} fences {}\n", kind.name, fencer.version));
+            }
+        }
+        Hash::of_entry(Hash::NOTHING, text.as_bytes())
     }
 
     /// Returns a digest of the declared indexes. Another digest: indexes are built anew.
@@ -212,10 +257,13 @@ mod tests {
         let indexed_again = schema(room().index("by_name", 2, no_keys));
         let flagged = schema(room().group("label", Form::Flag));
         let deleted = schema(room().deletes(DeletePolicy::DeleteWins));
+        let [fenced, fenced_again] = [1, 2].map(|version| schema(room().fences("label", version, |_, _| None)));
 
         assert_eq!(plain.records_digest(), indexed.records_digest());
         assert_ne!(plain.records_digest(), flagged.records_digest());
         assert_ne!(plain.records_digest(), deleted.records_digest());
+        assert_ne!(plain.records_digest(), fenced.records_digest());
+        assert_ne!(fenced_again.records_digest(), fenced.records_digest());
         assert_ne!(plain.indexes_digest(), indexed.indexes_digest());
         assert_ne!(indexed_again.indexes_digest(), indexed.indexes_digest());
     }

@@ -4,6 +4,7 @@
 //! staged view inside another is a batch that can still be dropped whole.
 
 use crate::core::entry::Entry;
+use crate::core::fence::{Fencings, Limits};
 use crate::core::id::{Dot, Hash, LogId, Position, RecordId};
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Kind;
@@ -76,6 +77,8 @@ pub trait View {
     fn dooms(&self, at: Position) -> Result<Vec<Doom>, Unreadable>;
     /// Returns how many dooms there are in all.
     fn dooms_len(&self) -> Result<u64, Unreadable>;
+    /// Returns every entry that carries a fence or may take one back, and which fences hold.
+    fn fencings(&self) -> Result<Fencings, Unreadable>;
     /// Returns the greatest Lamport clock seen.
     fn lamport(&self) -> Result<u64, Unreadable>;
 }
@@ -108,6 +111,10 @@ pub struct Changes {
     pub dooms: BTreeMap<Doom, bool>,
     /// Stored index keys that come or go.
     pub index: BTreeMap<Vec<u8>, bool>,
+    /// Entries that fence, or whose fences hold or not from now on.
+    pub fencings: Fencings,
+    /// The limits of all fences, if they were weighed anew. Not kept: they follow from the fences.
+    pub limits: Option<Limits>,
     /// The Lamport clock, if it moved.
     pub lamport: Option<u64>,
     /// What happened, in order.
@@ -122,6 +129,8 @@ impl Changes {
         self.live.extend(later.live);
         self.dooms.extend(later.dooms);
         self.index.extend(later.index);
+        self.fencings.extend(later.fencings);
+        self.limits = later.limits.or(self.limits.take());
         self.lamport = later.lamport.or(self.lamport);
         self.feed.extend(later.feed);
     }
@@ -132,6 +141,8 @@ impl Changes {
 pub struct Staged<'v, V> {
     base: &'v V,
     base_dooms: u64,
+    base_fencings: Fencings,
+    base_limits: Limits,
     /// The changes so far.
     pub changes: Changes,
 }
@@ -142,7 +153,30 @@ impl<'v, V: View> Staged<'v, V> {
     /// # Errors
     /// [`Unreadable`] from the view below.
     pub fn new(base: &'v V) -> Result<Self, Unreadable> {
-        Ok(Self { base, base_dooms: base.dooms_len()?, changes: Changes::default() })
+        let base_fencings = base.fencings()?;
+        let base_limits = Limits::of(&base_fencings);
+        Ok(Self { base, base_dooms: base.dooms_len()?, base_fencings, base_limits, changes: Changes::default() })
+    }
+
+    /// Returns where fenced nodes' policy ends.
+    pub fn limits(&self) -> &Limits {
+        self.changes.limits.as_ref().unwrap_or(&self.base_limits)
+    }
+
+    /// Whether the entry at a place stands: it is not beyond its author's fence, or is itself a fence that holds, as where
+    /// two nodes fenced each other.
+    pub fn stands(&self, at: Position) -> bool {
+        let fencing = || self.changes.fencings.get(&at).or_else(|| self.base_fencings.get(&at));
+        !self.limits().is_beyond(at) || fencing().is_some_and(|fencing| fencing.holds)
+    }
+
+    /// Notes that other fences hold than before.
+    ///
+    /// # Errors
+    /// [`Unreadable`] from the view below.
+    pub fn fences_changed(&mut self) -> Result<(), Unreadable> {
+        self.changes.limits = Some(Limits::of(&self.fencings()?));
+        Ok(())
     }
 
     /// Notes that an entry with this Lamport clock exists.
@@ -221,6 +255,12 @@ impl<V: View> View for Staged<'_, V> {
     /// Counts a staged doom also where the view below has it: never too few.
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         Ok(self.base_dooms + self.changes.dooms.values().filter(|comes| **comes).count() as u64)
+    }
+
+    fn fencings(&self) -> Result<Fencings, Unreadable> {
+        let mut fencings = self.base_fencings.clone();
+        fencings.extend(&self.changes.fencings);
+        Ok(fencings)
     }
 
     fn lamport(&self) -> Result<u64, Unreadable> {

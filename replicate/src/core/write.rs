@@ -6,6 +6,7 @@
 use crate::core::entry::{
     COUNT_MAX, Entry, FORM, Fields, LIFE, Malformed, Moment, Op, Opening, REPLACED_MAX, Sealed, Stamp,
 };
+use crate::core::fence::FENCINGS_MAX;
 use crate::core::id::{Dot, Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::log::append;
 use crate::core::mutant::{Mutant, is_on};
@@ -111,6 +112,9 @@ pub enum BadAct {
     /// More than [`BATCH_ACTS_MAX`] acts in one batch.
     #[error("more than {BATCH_ACTS_MAX} acts in one batch")]
     TooMany,
+    /// More than [`FENCINGS_MAX`] entries that fence.
+    #[error("more than {FENCINGS_MAX} entries that fence")]
+    TooManyFences,
     /// A counter is at its end.
     #[error("a counter is at its end")]
     CountedOut,
@@ -247,6 +251,9 @@ fn place<V: View>(
         return Err(BadAct::CountedOut);
     }
     let entry = Entry::write(&fields)?;
+    if schema.fencing(&entry).is_some() && staged.fencings()?.len() >= FENCINGS_MAX {
+        return Err(BadAct::TooManyFences);
+    }
     append(staged, schema, &entry, us.nonce)?;
     Ok(entry.at)
 }

@@ -12,6 +12,7 @@ use super::writer::{Job, Shared, Writer};
 use crate::core::entry::{Entry, Moment};
 use crate::core::exchange::{self, Export, Records, Vector};
 pub use crate::core::exchange::{Applied, REFUSALS_MAX};
+use crate::core::fence::{self, Fenced};
 use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
 use crate::core::rebuild;
@@ -352,6 +353,14 @@ impl Store {
     /// [`Unreadable`].
     pub fn heads(&self) -> Result<Vec<(LogId, Head)>, Unreadable> {
         self.shared.read(|snapshot| snapshot.heads())
+    }
+
+    /// Returns every fenced node, and how much of it does not count.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn fenced(&self) -> Result<Vec<Fenced>, Unreadable> {
+        self.shared.read(fence::fenced)
     }
 
     /// Returns at most `limit` changes since number `since` (0: since opening), waiting for the first until `timeout`.

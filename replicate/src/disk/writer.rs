@@ -280,6 +280,7 @@ impl<P: Place> Writer<P> {
         let mut changes = staged.changes;
         drop(snapshot);
         let feed = std::mem::take(&mut changes.feed);
+        let joined = changes.entries.len() as u64;
         let has_changes = !feed.is_empty() || !beside.facts.is_empty();
         if has_changes {
             tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
@@ -288,7 +289,7 @@ impl<P: Place> Writer<P> {
         if has_room && !beside.forks.is_empty() {
             tables.keep_forks(&beside.forks).map_err(|fault| format!("{fault:?}"))?;
         }
-        self.note(beside, feed.len() as u64, has_changes);
+        self.note(beside, joined, has_changes);
         shared.feed.publish(feed);
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
+use replicate::core::fence::{Fence, Last};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::log::{self, Accepted, Refusal};
 use replicate::core::memory::Memory;
@@ -13,9 +14,11 @@ use replicate::core::record::{Record, RecordKey};
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 use replicate::core::view::{Staged, View, load};
 use replicate::core::write::{self, Act, BadAct, Draft, Replaces};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted).
+/// Users (deleting wins, a flag, a number that only grows), plans (an edit wins), facts (never deleted), members (whose
+/// disabling carries a fence).
 pub fn schema() -> Schema {
     let kinds = vec![
         Kind::new("user", Stream::Sec)
@@ -31,8 +34,72 @@ pub fn schema() -> Schema {
             .index("plan_by_label", 1, by_label),
         Kind::new("fact", Stream::Own).group("facts", Form::Register).index("fact_by_value", 1, by_facts),
         Kind::new("audit", Stream::Jrn).group("what", Form::Register),
+        Kind::new("member", Stream::Sec).group("access", Form::Flag).fences("access", 1, fence_of),
     ];
     Schema::new(kinds).unwrap()
+}
+
+/// `{"sec":[inc,seq],"cfg":[inc,seq]}` of the node with the record's id.
+pub fn fence_of(id: RecordId, value: &str) -> Option<Fence> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        sec: (u32, u64),
+        cfg: (u32, u64),
+    }
+    let said: Said = serde_json::from_str(value).ok()?;
+    let last = |(inc, seq)| Last { inc, seq };
+    Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg) })
+}
+
+/// An entry that may fence, for the reference.
+pub struct Claim {
+    pub at: Position,
+    pub fence: Option<Fence>,
+    /// What it names of its own record and group, itself excepted.
+    pub names: Vec<Position>,
+}
+
+/// The reference: each fence holds, does not, or it cannot be said; as much is said as follows from what is said already,
+/// and what cannot be said holds. It looks at all claims at once and shares no code with the library.
+pub fn holding(claims: &[Claim]) -> Vec<(Position, Fence)> {
+    let fences: Vec<(Position, Fence)> = claims.iter().filter_map(|claim| Some((claim.at, claim.fence?))).collect();
+    let mut says: BTreeMap<Position, bool> = BTreeMap::new();
+    loop {
+        let before = says.len();
+        for (at, _) in &fences {
+            let is = |at: Position, truth: bool| says.get(&at) == Some(&truth);
+            let beyond = |at: Position| fences.iter().filter(move |(by, fence)| is_beyond(at, *by, fence));
+            let mut naming = claims.iter().filter(|claim| claim.names.contains(at));
+            let is_void = beyond(*at).any(|(by, _)| is(*by, true))
+                || naming.clone().any(|naming| beyond(naming.at).all(|(by, _)| is(*by, false)));
+            let is_good = beyond(*at).all(|(by, _)| is(*by, false))
+                && naming.all(|naming| beyond(naming.at).any(|(by, _)| is(*by, true)));
+            if is_void || is_good {
+                says.insert(*at, is_good);
+            }
+        }
+        if says.len() == before {
+            break;
+        }
+    }
+    fences.into_iter().filter(|(at, _)| says.get(at) != Some(&false)).collect()
+}
+
+/// Whether a place is beyond the fence that an entry at `by` raises; never what its author wrote in that log before.
+pub fn is_beyond(at: Position, by: Position, fence: &Fence) -> bool {
+    let last = match at.stream {
+        Stream::Sec => fence.sec,
+        Stream::Cfg => fence.cfg,
+        Stream::Own | Stream::Jrn => return false,
+    };
+    let (at_place, by_place) = ((at.dot.inc, at.dot.seq), (by.dot.inc, by.dot.seq));
+    let is_its_own = (by.dot.node, by.stream) == (at.dot.node, at.stream) && at_place <= by_place;
+    at.dot.node == fence.node && at_place > (last.inc, last.seq) && !is_its_own
+}
+
+/// Whether an entry stands among these fences.
+pub fn stands(at: Position, holding: &[(Position, Fence)]) -> bool {
+    holding.iter().any(|(by, _)| *by == at) || !holding.iter().any(|(by, fence)| is_beyond(at, *by, fence))
 }
 
 fn by_profile(record: &Record) -> Vec<Vec<u8>> {
@@ -80,6 +147,24 @@ pub fn disable(number: u128) -> Draft {
 pub fn enable(number: u128) -> Draft {
     let (group, value) = ("access".to_string(), "null".to_string());
     draft("user", number, Act::Enable { group, value, replaces: Replaces::All })
+}
+
+/// Fences a node at these places of its first incarnation.
+pub fn fence(number: u128, sec: u64, cfg: u64) -> Draft {
+    let (group, value) = ("access".to_string(), format!(r#"{{"sec":[1,{sec}],"cfg":[1,{cfg}]}}"#));
+    draft("member", number, Act::Disable { group, value })
+}
+
+/// Fences a node where its logs end at another.
+pub fn retire(number: u128, at: &Node) -> Draft {
+    let end = |stream| at.state.head(origin(number).log(stream)).unwrap().map_or(0, |head| head.seq);
+    fence(number, end(Stream::Sec), end(Stream::Cfg))
+}
+
+/// Takes back the fences of a node that are known here.
+pub fn welcome(number: u128) -> Draft {
+    let (group, value) = ("access".to_string(), "null".to_string());
+    draft("member", number, Act::Enable { group, value, replaces: Replaces::All })
 }
 
 pub fn delete(kind: &str, number: u128) -> Draft {

@@ -2,16 +2,18 @@
 //!
 //! I1 what is known to be kept stays; I2 one place, one content; I3 vectors and acknowledgements claim what is there;
 //! I4 equal vectors, equal records; I5, I6 records are what the model says; I8, I9 are in `traffic` and `world`; I10
-//! [`World::converged`]; I11 bytes; I12 bounds. Floors and snapshots do not exist yet, so I7 is not looked at.
+//! [`World::converged`]; I11 bytes; I12 bounds; I13 nothing beyond a fence that is known is shown. Floors and snapshots
+//! do not exist yet, so I7 is not looked at.
 
 use super::machine::Health;
 use super::model::{Known, ends};
 use super::traffic::place_of;
 use super::world::World;
+use crate::house::stands;
 use replicate::core::entry::{Entry, LIFE, Op, Quality};
 use replicate::core::exchange::Applied;
 use replicate::core::flow::{SEC_RESERVE, WINDOW_MAX};
-use replicate::core::id::{Dot, Hash, LogId, RecordId, Stream};
+use replicate::core::id::{Dot, Hash, LogId, Position, RecordId, Stream};
 use replicate::core::message::{Batch, Message};
 use replicate::core::record::RecordKey;
 use replicate::core::write::{Act, Replaces};
@@ -42,7 +44,11 @@ impl World {
             assert!(end >= hashes.len() as u64, "I1: {log:?} ends at {end}, machine {at} had {}", hashes.len());
         }
         fresh.sort_by_key(|entry| (entry.lam, entry.at));
-        let touched: BTreeSet<RecordKey> = fresh.iter().filter_map(|entry| self.joined(at, entry)).collect();
+        let mut touched: BTreeSet<RecordKey> = fresh.iter().filter_map(|entry| self.joined(at, entry)).collect();
+        if touched.iter().any(|record| record.kind == "member") {
+            // A fence reaches whatever its node wrote.
+            touched.extend(self.model.records().cloned());
+        }
         for record in touched {
             self.look_at_record(at, &record);
         }
@@ -117,6 +123,11 @@ impl World {
             assert!(truth.live.is_empty(), "I6: {record:?} is gone at {at}");
             return;
         };
+        let fences = self.model.fences(&machine.have);
+        for dot in shown.live() {
+            let place = Position { stream: shown.kind().stream, dot };
+            assert!(stands(place, &fences), "I13: {record:?} at {at} shows {place}, which lies beyond a fence");
+        }
         let history = || self.model.history(&machine.have, record);
         assert!(
             shown.live() == truth.live,

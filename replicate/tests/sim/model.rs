@@ -2,7 +2,9 @@
 //!
 //! It is a set and a filter, and shares no code with the merge: no dooms, no order, no stored state.
 
+use crate::house::{Claim, fence_of, holding, stands};
 use replicate::core::entry::{LIFE, Op};
+use replicate::core::fence::Fence;
 use replicate::core::id::{Dot, Hash, LogId, NodeId, Position};
 use replicate::core::record::RecordKey;
 use replicate::core::schema::{DeletePolicy, Form, Schema};
@@ -34,6 +36,8 @@ pub struct Model {
     pub entries: BTreeMap<(Position, Hash), Known>,
     contents: BTreeMap<Position, BTreeSet<Hash>>,
     records: BTreeMap<RecordKey, Vec<(Position, Hash)>>,
+    /// Those that fence, or take a fence back.
+    fencing: Vec<(Position, Hash)>,
     /// Incarnations that two boxes wrote under: a copied disk, a backup put back, a card flashed without a word.
     pub doubles: BTreeSet<(NodeId, u32)>,
 }
@@ -50,6 +54,11 @@ pub struct Truth {
     pub shown: BTreeMap<String, Option<String>>,
 }
 
+fn has(have: &Have, known: &Known) -> bool {
+    let hashes = have.get(&known.at.log());
+    hashes.and_then(|hashes| hashes.get(known.at.dot.seq as usize - 1)) == Some(&known.hash)
+}
+
 impl Model {
     pub fn knows(&self, at: Position, hash: Hash) -> bool {
         self.entries.contains_key(&(at, hash))
@@ -62,6 +71,9 @@ impl Model {
         let is_double = self.doubles.contains(&(known.at.dot.node, known.at.dot.inc));
         assert!(contents.len() == 1 || is_double, "I2: {} has two contents", known.at);
         self.records.entry(known.record.clone()).or_default().push((known.at, known.hash));
+        if known.record.kind == "member" {
+            self.fencing.push((known.at, known.hash));
+        }
         self.entries.insert((known.at, known.hash), known);
     }
 
@@ -78,8 +90,7 @@ impl Model {
     pub fn history(&self, have: &Have, record: &RecordKey) -> String {
         let of_record = self.records.get(record).into_iter().flatten().filter_map(|place| self.entries.get(place));
         let line = |known: &Known| {
-            let hashes = have.get(&known.at.log());
-            let has = hashes.and_then(|hashes| hashes.get(known.at.dot.seq as usize - 1)) == Some(&known.hash);
+            let has = has(have, known);
             let dots = |dot: &Dot| format!("{}/{}/{}", dot.node.0[15], dot.inc, dot.seq);
             let sup: Vec<String> = known.sup.iter().map(dots).collect();
             let (mark, at) = (if has { ' ' } else { '-' }, dots(&known.at.dot));
@@ -88,17 +99,29 @@ impl Model {
         of_record.map(line).collect()
     }
 
-    /// The versions that count for who has these: those no entry of the same record and group names.
+    /// The fences that hold for who has these.
+    pub fn fences(&self, have: &Have) -> Vec<(Position, Fence)> {
+        let all: Vec<&Known> = self.fencing.iter().filter_map(|place| self.entries.get(place)).collect();
+        let all: Vec<&Known> = all.into_iter().filter(|known| has(have, known)).collect();
+        let claim = |known: &&Known| {
+            let others = all.iter().filter(|named| named.record == known.record && named.at != known.at);
+            let names = others.map(|named| named.at).filter(|at| known.sup.contains(&at.dot)).collect();
+            let fence = if known.op == Op::Disable { fence_of(known.record.id, &known.value) } else { None };
+            Claim { at: known.at, fence, names }
+        };
+        holding(&all.iter().map(claim).collect::<Vec<_>>())
+    }
+
+    /// The versions that count for who has these: those that are not beyond a fence and that no such entry of the same
+    /// record and group names.
     pub fn live(&self, have: &Have, record: &RecordKey, group: Option<&str>) -> Vec<&Known> {
-        let has = |known: &&Known| {
-            if matches!(known.op, Op::Open | Op::Unknown(_)) {
-                return false;
-            }
-            let hashes = have.get(&known.at.log());
-            hashes.and_then(|hashes| hashes.get(known.at.dot.seq as usize - 1)) == Some(&known.hash)
+        let fences = self.fences(have);
+        let counts = |known: &&Known| {
+            let is_act = !matches!(known.op, Op::Open | Op::Unknown(_));
+            is_act && has(have, known) && stands(known.at, &fences)
         };
         let of_record = self.records.get(record).into_iter().flatten();
-        let all: Vec<&Known> = of_record.filter_map(|place| self.entries.get(place)).filter(has).collect();
+        let all: Vec<&Known> = of_record.filter_map(|place| self.entries.get(place)).filter(counts).collect();
         // Where two boxes used one name an entry can name its own place: that replaces nothing.
         let names = |by: &Known, known: &Known| by.at != known.at && by.sup.contains(&known.at.dot);
         let is_named = |known: &Known| all.iter().any(|by| by.group == known.group && names(by, known));

@@ -6,7 +6,7 @@ use super::machine::{Health, Job, Machine};
 use super::world::{Event, World};
 use replicate::core::election::{Input, Mutant, Token};
 use replicate::core::entry::Entry;
-use replicate::core::id::{Dot, Hash, NodeId};
+use replicate::core::id::{Dot, Hash, NodeId, Stream};
 use replicate::core::record::RecordKey;
 use replicate::core::write::{Act, Draft, Replaces};
 use std::sync::Arc;
@@ -90,6 +90,9 @@ impl World {
     fn draft(&mut self, at: usize) -> Draft {
         let number = 1 + self.chance.below(3) as u128;
         let (value, count) = (format!("\"{}\"", self.acts), self.acts.to_string());
+        if self.retirements > 0 && self.chance.is(10) {
+            return self.retirement(at);
+        }
         let user = |world: &mut Self, act| world.meant("user", number, act);
         match self.chance.below(100) {
             0..18 => {
@@ -132,6 +135,27 @@ impl World {
                 self.meant("audit", number, put)
             }
         }
+    }
+
+    /// Somebody retires a node where its logs end on this machine, or further back, or takes back what says so here.
+    fn retirement(&mut self, at: usize) -> Draft {
+        self.hit("retirement");
+        self.retirements -= 1;
+        let whom = self.machines[self.chance.below(self.fleet)].name;
+        let (number, group) = (u128::from_be_bytes(whom.0), "access".to_string());
+        if self.chance.is(25) {
+            let (value, replaces) = ("null".to_string(), Replaces::All);
+            return self.meant("member", number, Act::Enable { group, value, replaces });
+        }
+        let is_cut_short = self.chance.is(25);
+        let mut last = |stream| {
+            let have = &self.machines[at].have;
+            let mut logs = have.iter().filter(|(log, _)| (log.node, log.stream) == (whom, stream));
+            let (inc, seq) = logs.next_back().map_or((0, 0), |(log, hashes)| (log.inc, hashes.len() as u64));
+            format!("[{inc},{}]", if is_cut_short { self.chance.between(0, seq) } else { seq })
+        };
+        let value = format!(r#"{{"sec":{},"cfg":{}}}"#, last(Stream::Sec), last(Stream::Cfg));
+        self.meant("member", number, Act::Disable { group, value })
     }
 
     /// More than a window.

@@ -54,6 +54,8 @@ pub struct World {
     pub hits: BTreeMap<&'static str, u64>,
     pub is_wired: bool,
     pub has_bulk: bool,
+    /// How often somebody will still retire a node, or take that back.
+    pub retirements: u64,
     pub is_healing: bool,
     /// No more faults: what is cut stays cut.
     pub is_calm: bool,
@@ -83,6 +85,7 @@ fn schemas() -> [Schema; 2] {
                 .deletes(replicate::core::schema::DeletePolicy::EditWins),
             Kind::new("fact", Stream::Own).group("facts", Form::Register),
             Kind::new("audit", Stream::Jrn).group("what", Form::Register),
+            Kind::new("member", Stream::Sec).group("access", Form::Flag).fences("access", 1, crate::house::fence_of),
         ]
     };
     let mut new = old();
@@ -130,6 +133,8 @@ impl World {
             hits,
             is_wired,
             has_bulk,
+            // By the seed's number, so that the other seeds' days stay what they were.
+            retirements: if seed.is_multiple_of(7) { 5 } else { 0 },
             is_healing: false,
             is_calm: false,
             is_settled: false,

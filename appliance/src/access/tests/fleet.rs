@@ -66,7 +66,8 @@ fn a_new_key_is_told_but_not_by_a_node_that_was_retired() {
     assert_eq!(spki(), "08".repeat(32));
 
     let mut edits = crate::store::Edits::by("test");
-    edits.retire(desk.access.store().node());
+    let store = desk.access.store();
+    edits.retire(store.node(), &store.last_words(store.node()).unwrap());
     desk.access.store().commit(edits, desk.now()).unwrap();
     desk.access.introduce(Us { spki: [9; 32], ..us() });
     assert!(!desk.access.found(&desk.ctx()).unwrap());

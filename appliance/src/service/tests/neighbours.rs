@@ -107,9 +107,10 @@ fn what_lies_here_of_a_node_that_is_no_more_is_taken_over() {
     let (_take, mut node, found) = a_take();
     let there = Neighbour::of(&node);
     there.is_member(&node);
+    let words = node.store().last_words(there.store.node()).unwrap();
     there.tells(&node, |edits| {
         edits.put_facts(found, &facts("theirs", 1));
-        edits.retire(there.store.node());
+        edits.retire(there.store.node(), &words);
     });
     node.step(&mut recorder(&node));
     let recording = node.store().recording(found).unwrap().unwrap();

@@ -1,7 +1,9 @@
 //! Two nodes that have met: whose everything is, and that nothing of one is taken for the other's.
 
 use super::*;
+use crate::store::StoreError;
 use crate::store::fleet::{Fleet, Inventory, Key, Member, Profile};
+use crate::store::people::User;
 use crate::store::recordings::Query;
 use crate::store::rooms::{ChannelLabel, Room};
 
@@ -210,7 +212,7 @@ fn the_roster_is_the_same_everywhere_and_nothing_takes_back_a_retirement() {
     assert_eq!(Member { version: String::new(), ..read }, member(THEM, "B-Hall"));
 
     // Retired here, while there, and later here, it is given another name and key.
-    commit(&ours, |edits| edits.retire(THEM)).unwrap();
+    retire(&ours, THEM);
     commit(&theirs, |edits| edits.put_member(&member(THEM, "C-Hall"))).unwrap();
     meet(&ours, &theirs);
     commit(&ours, |edits| edits.put_member(&member(THEM, "D-Hall"))).unwrap();
@@ -222,17 +224,121 @@ fn the_roster_is_the_same_everywhere_and_nothing_takes_back_a_retirement() {
     }
 }
 
+fn retire(store: &Store, id: Id) {
+    let words = store.last_words(id).unwrap();
+    commit(store, |edits| edits.retire(id, &words)).unwrap();
+}
+
+/// Two more, who have met nobody.
+fn others(folder: &tempfile::TempDir) -> [Store; 2] {
+    [9, 10].map(|number: u128| {
+        let path = folder.path().join(number.to_string());
+        Store::open(&path, Id(uuid::Uuid::from_u128(number)), "other", moment(), || 5).unwrap().0
+    })
+}
+
+const PERSON: Id = Id(uuid::Uuid::from_u128(1));
+
+fn person() -> User {
+    User {
+        id: PERSON,
+        name: "Ada".into(),
+        email: "ada@example.org".into(),
+        roles: BTreeSet::new(),
+        groups: BTreeSet::new(),
+        is_disabled: false,
+        cred_gen: 0,
+        password_hash: String::new(),
+    }
+}
+
+#[test]
+fn a_retired_node_enables_nobody_whichever_is_heard_first() {
+    let (folder, ours, theirs) = two();
+    let [third, fourth] = others(&folder);
+    commit(&ours, |edits| {
+        edits.put_member(&member(THEM, "B-Hall"));
+        edits.put_user(&person());
+        edits.disable_user(PERSON);
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    retire(&ours, THEM);
+    commit(&theirs, |edits| {
+        edits.put_facts(take(2), &facts("theirs", 2));
+        edits.enable_user(PERSON);
+    })
+    .unwrap();
+    let is_disabled = |store: &Store| store.user(PERSON).unwrap().unwrap().is_disabled;
+    meet(&third, &theirs);
+    assert!(!is_disabled(&third), "neither knows yet");
+
+    meet(&fourth, &ours);
+    for other in [&theirs, &third, &ours, &theirs, &third] {
+        meet(&fourth, other);
+    }
+    for store in [&ours, &theirs, &third, &fourth] {
+        assert!(is_disabled(store) && store.member(THEM).unwrap().unwrap().is_retired);
+        assert_eq!(store.void_changes().unwrap(), [(THEM, 1)].into());
+        assert_eq!(store.recording(take(2)).unwrap().unwrap().facts.title, "theirs", "what it recorded is a fact");
+        assert_eq!(store.logs().state_hash().unwrap(), ours.logs().state_hash().unwrap());
+    }
+}
+
+#[test]
+fn on_a_retired_node_a_person_is_told_and_what_it_records_is_kept() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    retire(&ours, THEM);
+    meet(&ours, &theirs);
+
+    let told = commit(&theirs, |edits| edits.put_user(&person()));
+    assert!(matches!(told, Err(StoreError::Invalid { field: "node", .. })), "{told:?}");
+    commit(&theirs, |edits| edits.put_facts(take(1), &facts("theirs", 1))).unwrap();
+    let mut edits = Edits::by("service:recorder");
+    edits.put_title(take(1), "without effect");
+    theirs.commit(edits, moment()).unwrap();
+    let recording = theirs.recording(take(1)).unwrap().unwrap();
+    assert_eq!((recording.title(), theirs.void_changes().unwrap()), ("theirs", [(THEM, 2)].into()));
+}
+
+#[test]
+fn of_two_that_retired_each_other_a_third_says_which_is_retired() {
+    let (folder, ours, theirs) = two();
+    let [third, _] = others(&folder);
+    commit(&ours, |edits| {
+        edits.put_member(&member(NODE, "A-Hall"));
+        edits.put_member(&member(THEM, "B-Hall"));
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    retire(&ours, THEM);
+    commit(&ours, |edits| edits.put_user(&person())).unwrap();
+    retire(&theirs, NODE);
+    for other in [&ours, &theirs] {
+        meet(&third, other);
+    }
+    let retired = || [NODE, THEM].map(|id| third.member(id).unwrap().unwrap().is_retired);
+    assert_eq!((retired(), third.user(PERSON).unwrap()), ([true, true], None));
+    assert!(third.is_disputed(NODE).unwrap() && third.is_disputed(THEM).unwrap());
+
+    retire(&third, THEM);
+    assert_eq!((retired(), third.is_disputed(THEM).unwrap()), ([false, true], false));
+    assert!(third.user(PERSON).unwrap().is_some());
+}
+
 #[test]
 fn a_member_is_changed_from_what_was_read_and_within_bounds() {
     let (_folder, ours, _theirs) = two();
     commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
     let read = ours.member(THEM).unwrap().unwrap();
-    commit(&ours, |edits| edits.retire(THEM)).unwrap();
+    retire(&ours, THEM);
     let stale = commit(&ours, |edits| {
         edits.expect_member(THEM, &read.version);
         edits.put_member_profile(THEM, &read.profile);
     });
-    assert!(matches!(stale, Err(super::super::StoreError::Stale)));
+    assert!(matches!(stale, Err(StoreError::Stale)));
     let too_many = Profile { addresses: vec!["a:1".into(); 17], ..read.profile };
     assert!(commit(&ours, |edits| edits.put_member_profile(THEM, &too_many)).is_err());
     let no_hash = Key { spki: "zz".repeat(32), certificate: String::new() };

@@ -186,7 +186,9 @@ pub fn retire(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
     let node: Id = read_id(id, "node")?;
     let name = app.store.member(node)?.map(|member| member.profile.name).unwrap_or_default();
     let allowed = allow::<RetireNode>(app, caller, &Target::Fleet, About::thing("node", node, &name))?;
-    let found = app.store.member(node)?.filter(|member| !member.is_retired);
+    // Of two that retired each other a third node says which one is: by retiring it again.
+    let is_disputed = app.store.is_disputed(node)?;
+    let found = app.store.member(node)?.filter(|member| !member.is_retired || is_disputed);
     let refused = match found {
         None => Some(Problem::not_found("node")),
         Some(_) => app.fleet.may(Gated::RetireNode).err().map(|why| waits(app, &why)),
@@ -196,7 +198,7 @@ pub fn retire(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
         return Err(problem);
     }
     let mut edits = allowed.edits();
-    edits.retire(node);
+    edits.retire(node, &app.store.last_words(node)?);
     allowed.commit(edits)?;
     app.fleet.look_anew();
     Ok(())

@@ -163,7 +163,7 @@ fn cause(refusal: &Refusal) -> Option<(Position, Cause)> {
         Refusal::Fork { at } => Some((*at, Cause::Fork)),
         Refusal::BadOpening { at } => Some((*at, Cause::BadOpening)),
         Refusal::OurOwnFuture { at } => Some((*at, Cause::OwnFuture)),
-        Refusal::TooManyDooms { at } => Some((*at, Cause::Unfit)),
+        Refusal::TooManyDooms { at } | Refusal::TooManyFences { at } => Some((*at, Cause::Unfit)),
         Refusal::Malformed(_) | Refusal::Unreadable(_) => None,
     }
 }

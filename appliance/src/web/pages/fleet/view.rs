@@ -245,8 +245,12 @@ fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock
     let version = Some(node.version.clone()).filter(|version| !version.is_empty());
     let joined = node.joined_at.zip(node.joined_by.clone());
     let joined = joined.map(|(at, by)| format!("let in by {by}, {}", within(&clock.day_and_time(at))));
+    let void = (node.void_changes > 0).then(|| {
+        let changes = words::count(node.void_changes, "change", "changes");
+        format!("{changes} that it made afterwards: without effect")
+    });
     let keeper = (node.state != "retired" && !node.is_keeper).then(|| "keeps only its own records".to_owned());
-    [room.cloned(), heard, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, joined]
+    [room.cloned(), heard, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, void, joined]
         .into_iter()
         .flatten()
         .collect()
@@ -303,6 +307,14 @@ mod tests {
             assert!(seen[..index].iter().all(|(p, w)| p != picture && w != word), "{picture} {word}");
         }
         assert_eq!(seen[1].1, "Behind, 3 entries");
+    }
+
+    #[test]
+    fn a_retired_node_says_what_it_did_in_vain() {
+        let mut gone = node("a", "retired");
+        gone.void_changes = 3;
+        let facts = NodeLine::of(&gone, None, None, true, &clock()).facts;
+        assert!(facts.contains(&"3 changes that it made afterwards: without effect".to_owned()), "{facts:?}");
     }
 
     #[test]
