@@ -3,10 +3,10 @@
 
 build_packages="build-essential cmake pkg-config libjack-jackd2-dev"
 demo_packages="$build_packages jackd2 asterisk-core-sounds-en-wav"
-# Peers and independent readers that the tests compare with, faults on demand (faketime, small file systems, pidstat),
-# and systemd-analyze.
+# Peers and independent readers that the tests compare with, faults on demand (faketime, small file systems, cables that
+# are cut, pidstat), and systemd-analyze.
 test_packages="$demo_packages jack-tools jack-capture rotter ffmpeg sox libsox-fmt-all flac opus-tools mediainfo
-    sndfile-programs alsa-utils faketime e2fsprogs util-linux sysstat systemd"
+    sndfile-programs alsa-utils faketime e2fsprogs util-linux iproute2 sysstat systemd"
 
 # What looks at the pages of a real node: a browser, and what drives it.
 browser_packages="chromium nodejs npm"

@@ -14,6 +14,7 @@ mod harness;
 mod exact;
 mod figure;
 mod files;
+mod fleet;
 mod node;
 mod peers;
 mod process;
@@ -28,7 +29,7 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 7] = ["store", "node", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 8] = ["store", "node", "fleet", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -65,6 +66,8 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
     match group {
         "store" => store::measure(sheet, if is_quick { 10_000 } else { 100_000 }),
         "node" => node::measure(sheet, is_quick),
+        "fleet" if is_quick => fleet::measure(sheet, fleet::Effort { failover: 20, acts: 3, still: 4 }),
+        "fleet" => fleet::measure(sheet, fleet::Effort { failover: 90, acts: 10, still: 10 }),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),

@@ -1,8 +1,10 @@
 //! The node process beside a recorder: started, claimed, asked over HTTP, killed, started again.
 
+use super::cables::Place;
 use super::server::command;
 use super::wait::{LIMIT, until};
 use reqwest::blocking::{Client, RequestBuilder, Response};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ pub struct Node {
     pub token: String,
     server: String,
     args: Vec<String>,
+    place: Option<Place>,
     folder: tempfile::TempDir,
     child: Option<Child>,
     pub http: Client,
@@ -54,19 +57,16 @@ impl Answer {
 impl Node {
     /// A node over `data`, whose capture runs already (`args` may say otherwise).
     pub fn start(server: &str, data: &Path, args: &[&str]) -> Node {
+        Node::start_at(None, server, data, args)
+    }
+
+    /// The same at the end of a cable.
+    pub fn start_at(place: Option<Place>, server: &str, data: &Path, args: &[&str]) -> Node {
         let folder = tempfile::tempdir().expect("a temp folder");
-        // Fails only if it is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .danger_accept_invalid_certs(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(80))
-            .build()
-            .expect("a client");
         let args = args.iter().map(ToString::to_string).collect();
         let (url, tls_url, token) = (String::new(), String::new(), String::new());
-        let mut node =
-            Node { data: data.to_owned(), url, tls_url, token, server: server.into(), args, folder, child: None, http };
+        let (data, server, http) = (data.to_owned(), server.into(), client());
+        let mut node = Node { data, url, tls_url, token, server, args, place, folder, child: None, http };
         node.restart();
         node
     }
@@ -89,20 +89,26 @@ impl Node {
     /// Ends it as a person would, and waits.
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.child.take()?;
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        kill_process(Pid::from_child(&child), Signal::TERM).ok();
         child.wait().ok().and_then(|status| status.code())
     }
 
     /// Starts it (again) over the data that is there.
     pub fn restart(&mut self) {
         self.kill9();
+        // Connections to the process that was would be used again, and found broken.
+        self.http = client();
         let log = self.log_path();
         let told = fs::metadata(&log).map_or(0, |meta| meta.len());
         let file = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut node = command("setpriv", &self.server);
+        // Each of these becomes the next, so the child is the node.
+        let mut node = command(if self.place.is_some() { "ip" } else { "setpriv" }, &self.server);
+        if let Some(place) = &self.place {
+            node.args(["netns", "exec", &place.space, "setpriv"]);
+        }
         node.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_rakkr"), "node", "--jack-server", &self.server]);
-        node.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]).arg(&self.data).args(&self.args);
+        let listen = self.place.as_ref().map_or("127.0.0.1:0".to_owned(), |place| format!("{}:8443", place.address));
+        node.args(["--listen", &listen, "--http", "127.0.0.1:0", "--data-dir"]).arg(&self.data).args(&self.args);
         if !self.args.iter().any(|arg| arg == "--connect" || arg == "--with-capture") {
             node.arg("--no-capture");
         }
@@ -119,7 +125,15 @@ impl Node {
             assert!(ended.is_none(), "the node ended at once ({ended:?}):\n{said}");
             Some((after("the page is ")?, after("on this machine also ")?))
         });
+        // Its own loopback is in its namespace: it is asked at its address.
+        let url = if self.place.is_some() { tls_url.clone() } else { url };
         (self.tls_url, self.url) = (tls_url, url);
+    }
+
+    /// Stops the process from running, or lets it go on.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().map(Pid::from_child).expect("the node runs");
+        kill_process(pid, signal).expect("a signal");
     }
 
     fn log_path(&self) -> PathBuf {
@@ -235,6 +249,17 @@ impl Node {
             .expect("a token")
             .into()
     }
+}
+
+fn client() -> Client {
+    // Fails only if it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(80))
+        .build()
+        .expect("a client")
 }
 
 impl Drop for Node {

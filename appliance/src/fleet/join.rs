@@ -77,6 +77,9 @@ pub enum JoinError {
     /// It is another node, or another fleet.
     #[error("what came in says it is another node than its key: nothing was changed")]
     NotThem,
+    /// A member has its name, with another key.
+    #[error("a node of the fleet has this id and another key: who it was must be retired, and this one set up anew")]
+    Taken,
     /// This node was retired from the fleet.
     #[error("this node was retired from the fleet and cannot come back under its old name: flash it anew")]
     Retired,
@@ -212,6 +215,11 @@ impl Fleet {
         if before.as_ref().is_some_and(|member| member.is_retired) {
             return Err(JoinError::Retired);
         }
+        // Whoever may bring a node in may not put it in a member's place.
+        let spki = crate::access::fleet::hex(&key.0);
+        if before.and_then(|member| member.key).is_some_and(|known| known.spki != spki) {
+            return Err(JoinError::Taken);
+        }
         let fleet = self.0.store.fleet()?.ok_or(JoinError::Refused("this node is in no fleet".into()))?;
         let secret = URL_SAFE_NO_PAD.decode(&application.secret).ok().and_then(|bytes| bytes.try_into().ok());
         let secret: [u8; 32] = secret.ok_or(Refused::Wrong)?;
@@ -219,7 +227,7 @@ impl Fleet {
         let node = self.0.store.node();
         let member = Member {
             id: application.node_id,
-            key: Some(Key { spki: crate::access::fleet::hex(&key.0), certificate: application.certificate.clone() }),
+            key: Some(Key { spki, certificate: application.certificate.clone() }),
             profile: Profile {
                 name: application.name.clone(),
                 addresses: application.addresses.clone(),

@@ -96,7 +96,7 @@ impl From<JoinError> for Problem {
             }
             JoinError::Access(refused) => refused.into(),
             JoinError::File(_) => Self::internal(&told),
-            JoinError::Claimed | JoinError::Retired | JoinError::NotThem => Self::conflict(told),
+            JoinError::Claimed | JoinError::Retired | JoinError::NotThem | JoinError::Taken => Self::conflict(told),
             JoinError::Unreached(_) | JoinError::Refused(_) | JoinError::NoRecords => {
                 Self::new(StatusCode::BAD_GATEWAY, "not_joined", "Not in the fleet", told)
             }

@@ -1,91 +1,17 @@
 //! Several nodes: coming in, having the same records, one of them gone, one of them thrown out.
 //!
-//! The nodes are real processes that speak over loopback; none has a recorder, for what is tried is what they tell each
-//! other. What a test waits for is said by the nodes themselves, within the harness's limit.
+//! The nodes here are real processes that speak over loopback; none has a recorder, for what is tried is what they tell
+//! each other. In the files beside this they are at cables that are cut. What a test waits for is said by the nodes
+//! themselves, within the harness's limit.
+
+mod bad_line;
+mod coordinator;
+mod cut;
+mod split;
+mod strangers;
 
 use crate::harness::*;
 use serde_json::{Value, json};
-
-/// A node and its data folder.
-struct Member {
-    node: Node,
-    _data: tempfile::TempDir,
-}
-
-impl std::ops::Deref for Member {
-    type Target = Node;
-
-    fn deref(&self) -> &Node {
-        &self.node
-    }
-}
-
-impl Member {
-    /// Unclaimed.
-    fn new() -> Member {
-        let data = tempfile::tempdir().expect("a folder");
-        let node = Node::start("none", data.path(), &[]);
-        Member { node, _data: data }
-    }
-
-    fn first() -> Member {
-        let mut first = Member::new();
-        first.node.claim();
-        first
-    }
-
-    fn invites(&self) -> String {
-        let made = self.post("/api/v1/fleet/invitations", &json!({})).is(201);
-        made["token"].as_str().expect("a token").to_owned()
-    }
-
-    /// A newcomer, let in and logged in.
-    fn another(&self) -> Member {
-        let mut other = Member::new();
-        other.post("/api/v1/fleet/join", &json!({"token": self.invites()})).is(200);
-        other.node.log_in();
-        other
-    }
-
-    fn fleet(&self) -> Value {
-        self.get("/api/v1/fleet").is(200)
-    }
-
-    fn id(&self) -> String {
-        self.fleet()["node_id"].as_str().expect("an id").to_owned()
-    }
-
-    /// How it sees another.
-    fn sees(&self, other: &str) -> String {
-        let fleet = self.fleet();
-        let node = fleet["nodes"].as_array().into_iter().flatten().find(|node| node["id"] == other);
-        node.and_then(|node| node["state"].as_str()).unwrap_or("unknown").to_owned()
-    }
-
-    fn coordinator(&self) -> Option<String> {
-        self.fleet()["coordinator"]["node_id"].as_str().map(ToOwned::to_owned)
-    }
-
-    fn hashes(&self) -> Value {
-        self.get("/api/v1/fleet/state-hash").is(200)
-    }
-}
-
-/// All see all current, follow one coordinator, and have the same records.
-fn wait_settled(members: &[&Member]) -> String {
-    wait("the nodes to be in step", || {
-        let coordinator = members[0].coordinator()?;
-        let is_settled = members.iter().all(|member| {
-            let fleet = member.fleet();
-            let current = fleet["nodes"]
-                .as_array()
-                .map_or(0, |nodes| nodes.iter().filter(|node| node["state"] == "current").count());
-            current == members.len() && fleet["coordinator"]["node_id"] == coordinator.as_str()
-        });
-        let hashes: Vec<Value> = members.iter().map(|member| member.hashes()).collect();
-        (is_settled && hashes.windows(2).all(|pair| pair[0] == pair[1])).then_some(coordinator)
-    })
-}
 
 #[test]
 fn who_was_invited_has_the_fleets_people_and_records() {
