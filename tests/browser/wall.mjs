@@ -1,0 +1,114 @@
+// Claims about the wall's levels and sound. What other nodes tell is made up here: several real ones are tried in tests/e2e.
+import { assert } from "./visitor.mjs";
+
+const HZ = 4;
+const LEVELS = "**/api/v1/fleet/levels";
+
+/** Shows the wall with so many cards, made of the first; levels are told by `tell(socket, ids)`. */
+async function wallOf(page, rooms, tell) {
+  await page.routeWebSocket(LEVELS, (socket) => {
+    const ids = Array.from({ length: rooms }, (_, room) => `01993f4e-7c1a-7000-8000-${String(room).padStart(12, "0")}`);
+    socket.send(JSON.stringify({ nodes: ids, rate_hz: HZ }));
+    tell(socket, ids);
+  });
+  await page.goto("/wall");
+  await page.locator("#wall .card").first().waitFor();
+  await page.evaluate((rooms) => {
+    // What comes by the page's own stream would put the one real card back.
+    document.getElementById("live")?.remove();
+    const wall = document.getElementById("wall");
+    const first = wall.querySelector(".card");
+    const cards = Array.from({ length: rooms }, (_, room) => {
+      const card = first.cloneNode(true);
+      card.id = `card-01993f4e-7c1a-7000-8000-${String(room).padStart(12, "0")}`;
+      card.querySelector("rk-levels").replaceChildren();
+      return card;
+    });
+    wall.replaceChildren(...cards);
+  }, rooms);
+}
+
+/** A message: milliseconds, then for each room its groups of [peak, rms, flags], or null. */
+function message(ms, rooms) {
+  const bytes = rooms.flatMap((groups) => (groups ? [groups.length, ...groups.flat()] : [255]));
+  const head = Buffer.alloc(4);
+  head.writeUInt32LE(ms);
+  return Buffer.concat([head, Buffer.from(bytes)]);
+}
+
+const word = (page, room) => page.locator(`#card-01993f4e-7c1a-7000-8000-${String(room).padStart(12, "0")} .l-text`);
+
+async function levelsMove({ page }) {
+  await page.goto("/wall");
+  const level = page.locator("rk-levels .l-text").first();
+  await level.filter({ hasText: /−\d+ dB/ }).waitFor();
+  const ticks = await page.evaluate(() => document.querySelector("rk-levels").cost.ticks);
+  await page.waitForFunction((ticks) => document.querySelector("rk-levels").cost.ticks > ticks + 8, ticks);
+}
+
+async function heard({ page }) {
+  await page.goto("/wall");
+  const link = page.locator("rk-hear a").first();
+  await link.click();
+  await page.locator("rk-hear a", { hasText: "Stop listening" }).waitFor();
+  await page.waitForFunction(() => /behind/.test(document.querySelector("rk-hear a").title));
+  await link.click();
+  await page.locator("rk-hear a", { hasText: /^\s*Listen\b/ }).waitFor();
+  assert((await page.locator("rk-hear .h-why").first().textContent()) === "", "it says that something went wrong");
+}
+
+/** One message and no more: a level, a clip, a dead room, one that is not reached. */
+async function nothingIsFrozen({ page }) {
+  await wallOf(page, 4, (socket) => {
+    socket.send(message(0, [[[243, 231, 8]], [[255, 241, 1]], [[1, 1, 2]], null]));
+  });
+  await word(page, 0).filter({ hasText: "−6 dB" }).waitFor();
+  await word(page, 1).filter({ hasText: "Clipped 0 dB" }).waitFor();
+  await word(page, 2).filter({ hasText: "No sound" }).waitFor();
+  await word(page, 3).filter({ hasText: "–" }).waitFor();
+  for (const room of [0, 1, 2]) await word(page, room).filter({ hasText: /^–$/ }).waitFor();
+  await page.unrouteAll();
+}
+
+/** Five hundred rooms of eight channels: all are told, those on the screen are drawn. */
+async function manyRooms({ page }) {
+  let timer = 0;
+  await wallOf(page, 500, (socket, ids) => {
+    const began = Date.now();
+    timer = setInterval(() => {
+      const ms = Date.now() - began;
+      socket.send(message(ms, ids.map((_, room) => Array.from({ length: 8 }, (_, group) => [200 + ((ms / 250 + room + group * 7) % 50), 180, 8]))));
+    }, 1000 / HZ);
+  });
+  try {
+    const ticks = (n) => page.waitForFunction((n) => document.querySelector("rk-levels").cost.ticks >= n, n);
+    await ticks(8);
+    const before = await page.evaluate(() => document.querySelector("rk-levels").cost);
+    const client = await page.context().newCDPSession(page);
+    await client.send("Performance.enable");
+    const busy = async () => {
+      const { metrics } = await client.send("Performance.getMetrics");
+      return Object.fromEntries(metrics.map(({ name, value }) => [name, value * 1000]));
+    };
+    const from = await busy();
+    await ticks(before.ticks + 24);
+    const [to, after] = [await busy(), await page.evaluate(() => document.querySelector("rk-levels").cost)];
+    const n = after.ticks - before.ticks;
+    const each = (name) => ((to[name] - from[name]) / n).toFixed(2);
+    const script = ((after.ms - before.ms) / n).toFixed(2);
+    console.log(`    500 rooms, 8 groups each: ${script} ms of script a tick (worst ${after.worstMs.toFixed(1)}), all tasks ${each("TaskDuration")} ms, style ${each("RecalcStyleDuration")}, layout ${each("LayoutDuration")}`);
+    await word(page, 0).filter({ hasText: /−\d+ dB/ }).waitFor();
+    await word(page, 499).scrollIntoViewIfNeeded();
+    await word(page, 499).filter({ hasText: /−\d+ dB/ }).waitFor();
+  } finally {
+    clearInterval(timer);
+    await page.unrouteAll();
+  }
+}
+
+export const wall = [
+  ["the wall shows levels that move", levelsMove],
+  ["a room is heard from the wall and quiet again", heard],
+  ["levels that are not told any more become a dash", nothingIsFrozen],
+  ["the wall shows the levels of five hundred rooms", manyRooms],
+];
