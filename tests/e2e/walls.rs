@@ -171,7 +171,7 @@ fn another_room_is_heard_and_its_place_is_free_again_when_the_listener_goes() {
             let answer = house.here.http.get(url).bearer_auth(&house.here.token).send().expect("an answer");
             (answer.status() == 200).then_some(answer)
         });
-        assert_eq!(heard.headers()["content-type"], "audio/ogg");
+        assert_eq!(heard.headers()["content-type"], "audio/ogg; codecs=opus");
         let mut bytes = vec![0; 8_000];
         heard.read_exact(&mut bytes).expect("sound");
         assert_eq!(&bytes[..4], b"OggS");

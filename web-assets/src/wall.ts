@@ -12,6 +12,7 @@ import { Sound } from "./sound";
 const URL_OF_LEVELS = "/api/v1/fleet/levels";
 const OLD_MS = 2000;
 const WORDS_MS = 1000;
+const LOOK_MS = 2000;
 const FLOOR_DB = -60;
 const HOT_DB = -9;
 const OVER_DB = -1;
@@ -25,7 +26,10 @@ const part = (db: number): number => Math.min(1, Math.max(0, (db - FLOOR_DB) / -
 class Wall {
   private socket: Socket | null = null;
   private readonly cards = new Set<Levels>();
-  private readonly shown = new Set<Levels>();
+  /** Those on the screen. */
+  private shown: Levels[] = [];
+  /** Of every canvas: all cards are as wide as each other. */
+  private width = 0;
   private readonly message = new Message();
   private places = new Map<string, number>();
   private colours = {} as Colours;
@@ -33,43 +37,29 @@ class Wall {
   private heardAt = Number.NEGATIVE_INFINITY;
   private quickest = Number.POSITIVE_INFINITY;
   private drawnAt = 0;
+  private isLooking = false;
   private isOld = true;
   private readonly calm = matchMedia("(prefers-reduced-motion: reduce)");
-  private readonly seen = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) this.shown.add(target as Levels);
-      else this.shown.delete(target as Levels);
-      if (isIntersecting) this.draw(target as Levels, true);
-    }
-  }, { rootMargin: "100px" });
-  private readonly sized = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) {
-      const card = (target as HTMLElement).closest("rk-levels") as Levels | null;
-      if (!card || card.width === contentRect.width) continue;
-      card.width = contentRect.width;
-      if (this.shown.has(card)) this.draw(card, true);
-    }
-  });
   /** For measurements: ticks so far, and main-thread milliseconds of all and of the dearest. */
   cost = { ticks: 0, ms: 0, worstMs: 0 };
 
   constructor() {
     onLook(() => { this.colours = {} as Colours; this.drawAll(true); });
-    window.setInterval(() => this.look(), OLD_MS / 4);
+    window.setInterval(() => this.lookAtAge(), OLD_MS / 4);
+    // Observers of five hundred cards cost more in each frame than all bars; a look at their boxes now and then does not.
+    window.setInterval(() => this.look(), LOOK_MS);
+    for (const event of ["scroll", "resize"]) window.addEventListener(event, () => this.lookSoon(), { passive: true, capture: true });
   }
 
   add(card: Levels): void {
     this.cards.add(card);
-    this.seen.observe(card);
-    this.sized.observe(card.canvas);
+    this.lookSoon();
     this.socket ??= new Socket(URL_OF_LEVELS, (text) => this.name(text), (bytes) => this.hear(bytes));
   }
 
   remove(card: Levels): void {
     this.cards.delete(card);
-    this.shown.delete(card);
-    this.seen.unobserve(card);
-    this.sized.unobserve(card.canvas);
+    this.lookSoon();
     if (this.cards.size) return;
     this.socket?.close();
     this.socket = null;
@@ -99,8 +89,23 @@ class Wall {
     return now - this.heardAt;
   }
 
-  /** Nothing came for a while: what stands there is not of now. */
+  private lookSoon(): void {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    requestAnimationFrame(() => { this.isLooking = false; this.look(); });
+  }
+
+  /** What is on the screen, and how wide it is. */
   private look(): void {
+    const shown = [...this.cards].filter((card) => card.isOnScreen);
+    const width = shown[0]?.canvas.clientWidth ?? 0;
+    const were = new Set(width === this.width ? this.shown : []);
+    [this.shown, this.width] = [shown, width];
+    for (const card of shown) if (!were.has(card)) this.draw(card, true);
+  }
+
+  /** Nothing came for a while: what stands there is not of now. */
+  private lookAtAge(): void {
     const isOld = this.age(performance.now()) > OLD_MS;
     if (isOld === this.isOld) return;
     this.isOld = isOld;
@@ -116,7 +121,7 @@ class Wall {
     if (!this.colours["meter-bg"]) this.colours = palette(document.body, COLOURS);
     const place = this.places.get(card.node) ?? -1;
     const groups = this.isOld || place < 0 ? -1 : this.message.groups(place);
-    card.draw(this.message, place, groups, this.colours);
+    card.draw(this.message, place, groups, this.width, this.colours);
     card.say(this.message, place, groups, isForced ? 0 : performance.now());
   }
 }
@@ -124,7 +129,6 @@ class Wall {
 class Levels extends HTMLElement {
   readonly canvas = make("canvas", { "aria-hidden": "true" });
   private readonly text = make("span", { class: "l-text num" });
-  width = 0;
   private saidAt = 0;
 
   connectedCallback(): void {
@@ -142,17 +146,23 @@ class Levels extends HTMLElement {
     return this.closest("article")?.id.replace("card-", "") ?? "";
   }
 
+  /** The card's own box: what is inside of one that is not on the screen has none yet. */
+  get isOnScreen(): boolean {
+    const box = this.closest("article")?.getBoundingClientRect();
+    return box !== undefined && box.bottom > 0 && box.top < innerHeight;
+  }
+
   /** For measurements: of all cards together. */
   get cost(): Wall["cost"] {
     return wall.cost;
   }
 
   /** A bar a group; what has no data is an empty outline. */
-  draw(message: Message, place: number, groups: number, colours: Colours): void {
-    if (this.width <= 0) return;
-    const pen = fit(this.canvas, this.width, HEIGHT_PX);
+  draw(message: Message, place: number, groups: number, width: number, colours: Colours): void {
+    if (width <= 0) return;
+    const pen = fit(this.canvas, width, HEIGHT_PX);
     if (!pen) return;
-    pen.clearRect(0, 0, this.width, HEIGHT_PX);
+    pen.clearRect(0, 0, width, HEIGHT_PX);
     const bars = Math.max(1, groups);
     const gap = bars > 4 ? 1 : 2;
     const height = Math.min(10, Math.floor((HEIGHT_PX - gap * (bars - 1)) / bars));
@@ -160,44 +170,51 @@ class Levels extends HTMLElement {
     for (let bar = 0; bar < bars; bar++) {
       const y = top + bar * (height + gap);
       const peak = groups > 0 ? message.peak(place, bar) : Number.NaN;
-      if (Number.isNaN(peak)) this.outline(pen, y, height, colours);
-      else this.bar(pen, y, height, peak, message.rms(place, bar), colours);
+      if (Number.isNaN(peak)) outline(pen, { y, width, height }, colours);
+      else fillBar(pen, { y, width, height }, peak, message.rms(place, bar), colours);
       if (groups > 0 && message.flags(place, bar) & CLIPPED) {
         pen.fillStyle = colours["meter-over"];
-        pen.fillRect(this.width - 6, y, 6, height);
+        pen.fillRect(width - 6, y, 6, height);
       }
     }
   }
 
-  private outline(pen: CanvasRenderingContext2D, y: number, height: number, colours: Colours): void {
-    pen.strokeStyle = colours["meter-tick"];
-    pen.setLineDash([3, 3]);
-    pen.strokeRect(0.5, y + 0.5, this.width - 1, height - 1);
-    pen.setLineDash([]);
-  }
-
-  private bar(pen: CanvasRenderingContext2D, y: number, height: number, peakDb: number, rmsDb: number, colours: Colours): void {
-    const [peak, rms] = [part(peakDb), Number.isNaN(rmsDb) ? 0 : part(rmsDb)];
-    const fill = (from: number, to: number, colour: string): void => {
-      if (to <= from) return;
-      pen.fillStyle = colour;
-      pen.fillRect(this.width * from, y, this.width * (to - from), height);
-    };
-    fill(0, 1, colours["meter-bg"]);
-    fill(0, peak, colours["meter-peak"]);
-    fill(0, rms, colours["meter-rms"]);
-    fill(Math.max(rms, part(HOT_DB)), peak, colours["meter-hot"]);
-    fill(part(OVER_DB), peak, colours["meter-over"]);
-  }
-
-  /** In words, once a second; at once (`now` 0) when what was known is not known any more. */
+  /** In words, once a second; at once when levels come or are not known any more, and when it is asked for (`now` 0). */
   say(message: Message, place: number, groups: number, now: number): void {
-    if (now && now - this.saidAt < WORDS_MS) return;
+    const isSame = groups < 0 === (this.dataset["tone"] === "old");
+    if (now && isSame && now - this.saidAt < WORDS_MS) return;
     this.saidAt = now || performance.now();
     const [word, tone] = inWords(message, place, groups);
     if (this.text.textContent !== word) this.text.textContent = word;
     if (this.dataset["tone"] !== tone) this.dataset["tone"] = tone;
   }
+}
+
+interface Box {
+  y: number;
+  width: number;
+  height: number;
+}
+
+function outline(pen: CanvasRenderingContext2D, { y, width, height }: Box, colours: Colours): void {
+  pen.strokeStyle = colours["meter-tick"];
+  pen.setLineDash([3, 3]);
+  pen.strokeRect(0.5, y + 0.5, width - 1, height - 1);
+  pen.setLineDash([]);
+}
+
+function fillBar(pen: CanvasRenderingContext2D, { y, width, height }: Box, peakDb: number, rmsDb: number, colours: Colours): void {
+  const [peak, rms] = [part(peakDb), Number.isNaN(rmsDb) ? 0 : part(rmsDb)];
+  const fill = (from: number, to: number, colour: string): void => {
+    if (to <= from) return;
+    pen.fillStyle = colour;
+    pen.fillRect(width * from, y, width * (to - from), height);
+  };
+  fill(0, 1, colours["meter-bg"]);
+  fill(0, peak, colours["meter-peak"]);
+  fill(0, rms, colours["meter-rms"]);
+  fill(Math.max(rms, part(HOT_DB)), peak, colours["meter-hot"]);
+  fill(part(OVER_DB), peak, colours["meter-over"]);
 }
 
 function inWords(message: Message, place: number, groups: number): [word: string, tone: string] {
@@ -222,11 +239,12 @@ let heard: Hear | null = null;
 
 class Hear extends HTMLElement {
   private sound: Sound | null = null;
-  private isMade = false;
+  /** Why it ended by itself. */
+  private readonly why = make("span", { class: "h-why", role: "status" });
 
   connectedCallback(): void {
-    if (this.isMade) return;
-    this.isMade = true;
+    if (this.why.isConnected) return;
+    this.append(this.why);
     this.addEventListener("click", (event) => {
       const link = (event.target as Element).closest("a");
       if (!link) return;
@@ -244,7 +262,7 @@ class Hear extends HTMLElement {
     heard?.sound?.stop();
     heard = this;
     this.say(link, "Stop listening", "");
-    this.sound = new Sound(this.dataset["url"] ?? "", (text) => { link.title = text; }, (why) => {
+    this.sound = new Sound(link.href, (text) => { link.title = text; }, (why) => {
       this.sound = null;
       this.say(link, "Listen", why);
     });
@@ -254,8 +272,8 @@ class Hear extends HTMLElement {
   private say(link: HTMLAnchorElement, word: string, why: string): void {
     link.classList.toggle("is-on", word !== "Listen");
     link.querySelector("span")?.replaceChildren(word);
-    link.title = why;
-    this.querySelector(".h-why")?.replaceChildren(why);
+    link.title = "";
+    this.why.textContent = why;
   }
 }
 
