@@ -11,7 +11,7 @@ const dist = join(here, "dist");
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 
-const entries = ["app", "meters", "player", "listen", "claim"].map((name) => join(here, "src", `${name}.ts`));
+const entries = ["app", "meters", "player", "listen", "claim", "wall"].map((name) => join(here, "src", `${name}.ts`));
 const result = await build({
   absWorkingDir: here,
   entryPoints: [...entries, join(here, "static/app.css")],

@@ -7,6 +7,7 @@ import { looks } from "./looks.mjs";
 import { manage } from "./manage.mjs";
 import { session, stopAll } from "./session.mjs";
 import { launch, logIn, visit } from "./visitor.mjs";
+import { wall } from "./wall.mjs";
 
 const USAGE = "Usage: tests/browser/run BINARY [--shots DIR] [--only WORD]";
 
@@ -36,7 +37,7 @@ async function main() {
 
 /** One line for each claim; how many did not hold. */
 async function tryAll(at, only) {
-  const claims = [...session, ...manage, ...claim, ...looks].filter(([claim]) => claim.includes(only));
+  const claims = [...session, ...manage, ...claim, ...wall, ...looks].filter(([claim]) => claim.includes(only));
   let failed = 0;
   for (const [claim, attempt] of claims) {
     if (!at.browser.isConnected()) return failed + 1;

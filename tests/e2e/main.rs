@@ -18,3 +18,4 @@ mod node;
 mod privacy;
 mod services;
 mod takes;
+mod walls;

@@ -5,6 +5,7 @@
  * f64 unix ms of the measured audio's end, per channel i16 peak and i16 RMS in 1/100 dBFS (-32768: no data), then per
  * channel u8 flags.
  */
+import { Socket } from "./socket";
 
 export const CLIPPED = 1;
 export const ZERO = 2;
@@ -49,59 +50,31 @@ export function readFrame(bytes: ArrayBuffer, channels: number): Frame | null {
   return { sequence: view.getUint32(0, true), at: view.getFloat64(4, true), peak, rms, flags };
 }
 
-/** Keeps a WebSocket open while the page is visible; 0.5 s, doubling to 8 s, between attempts. */
+/** The meters of one node while the page is visible. */
 export class Feed {
-  private socket: WebSocket | null = null;
-  private retryMs = 500;
-  private timer = 0;
   private channels = 0;
+  private readonly socket: Socket;
 
   constructor(
-    private readonly url: string,
+    url: string,
     private readonly onChannels: (channels: Channel[]) => void,
     private readonly onFrame: (frame: Frame) => void,
   ) {
-    document.addEventListener("visibilitychange", this.look);
-    this.look();
+    this.socket = new Socket(url, (text) => this.hearChannels(text), (bytes) => this.hearFrame(bytes));
   }
 
   close(): void {
-    document.removeEventListener("visibilitychange", this.look);
-    this.end();
+    this.socket.close();
   }
 
-  private readonly look = (): void => (document.hidden ? this.end() : this.open());
-
-  private end(): void {
-    clearTimeout(this.timer);
-    const old = this.socket;
-    this.socket = null;
-    old?.close();
+  private hearChannels(text: string): void {
+    const { channels } = JSON.parse(text) as { channels: Channel[] };
+    this.channels = channels.length;
+    this.onChannels(channels);
   }
 
-  private open(): void {
-    if (this.socket) return;
-    const socket = new WebSocket(new URL(this.url, location.href.replace(/^http/, "ws")));
-    socket.binaryType = "arraybuffer";
-    this.socket = socket;
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.hear(event.data);
-    socket.onclose = () => {
-      if (this.socket !== socket) return;
-      this.socket = null;
-      this.timer = window.setTimeout(() => this.open(), this.retryMs);
-      this.retryMs = Math.min(this.retryMs * 2, 8000);
-    };
-  }
-
-  private hear(data: string | ArrayBuffer): void {
-    if (typeof data === "string") {
-      const hello = JSON.parse(data) as { channels: Channel[] };
-      this.channels = hello.channels.length;
-      this.retryMs = 500;
-      this.onChannels(hello.channels);
-      return;
-    }
-    const frame = readFrame(data, this.channels);
+  private hearFrame(bytes: ArrayBuffer): void {
+    const frame = readFrame(bytes, this.channels);
     if (frame) this.onFrame(frame);
   }
 }

@@ -5,7 +5,7 @@
 //! not sent. The other node must be reachable at an address of its own.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
@@ -17,6 +17,15 @@ use crate::store::{Id, StoreError};
 pub const AS: &str = "rakkr-as";
 /// Says to what their token limits them: names of permissions, with commas; absent is no limit.
 pub const SCOPES: &str = "rakkr-scopes";
+
+/// Who asks another node: a person of the fleet, never a node for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    /// The person.
+    pub person: Id,
+    /// To what their token limits them: names of permissions, with commas; none is no limit.
+    pub scopes: Option<String>,
+}
 
 /// Why another node did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +42,17 @@ pub enum CallError {
 }
 
 impl Fleet {
-    /// Asks a member. The request's path is the other node's; its Host is set here.
+    /// Asks a member for a person. The request's path is the other node's; its Host is set here. The answer's body comes as
+    /// it is read, and dropping it ends the call.
     ///
     /// # Errors
     /// [`CallError`]; whatever the other node answers is an answer.
-    pub async fn call(&self, node: Id, mut request: Request<Body>) -> Result<Response<Incoming>, CallError> {
+    pub async fn call(
+        &self,
+        node: Id,
+        asker: &Asker,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, CallError> {
         let store = self.0.store.clone();
         let member = tokio::task::spawn_blocking(move || store.member(node)).await;
         let member = member.map_err(|error| StoreError::Unusable(error.to_string()))??;
@@ -46,6 +61,11 @@ impl Fleet {
         let unreached = |why: String| CallError::Unreached { name: name.clone(), why };
         let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
         let key = key.ok_or_else(|| unreached("its key has not arrived here yet".into()))?;
+        for (name, value) in [(AS, Some(asker.person.to_string())), (SCOPES, asker.scopes.clone())] {
+            let Some(value) = value else { continue };
+            let value = HeaderValue::from_str(&value).map_err(|error| unreached(error.to_string()))?;
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
         let mut last = "it has told no address".to_owned();
         for address in &member.profile.addresses {
             let stream = match dial(address, &self.0.identity, key).await {

@@ -441,7 +441,7 @@ async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
 }
 
 /// Half to one and a half times as long: nodes that lost each other together do not come back together.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     let chance = rng::bytes::<1>().map_or(128, |[byte]| byte);
     wait.mul_f64(0.5 + f64::from(chance) / 255.0)
 }

@@ -2,11 +2,13 @@
 //!
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (dialling, and what the hub of
 //! `replicate` is told), `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
-//! people). Does not live here: how records merge and who is elected (`replicate`), what records mean (`store`), pages.
-//! Nothing here is on the recording path: a node whose links are all down records as ever.
+//! people), `levels` (of the other nodes, for who looks at all rooms). Does not live here: how records merge and who is
+//! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
+//! all down records as ever.
 
 pub mod call;
 pub mod join;
+pub mod levels;
 mod links;
 pub mod state;
 #[cfg(test)]
@@ -69,6 +71,8 @@ struct Inner {
     reached: Mutex<BTreeMap<Id, Reached>>,
     stories: Mutex<VecDeque<Story>>,
     followed: Mutex<Option<(Token, Timestamp)>>,
+    /// Of other nodes, while somebody watches.
+    levels: levels::Gathered,
     /// Someone joined or left: look anew at once.
     look: Notify,
     /// This process has said what it is.
@@ -133,6 +137,7 @@ impl Fleet {
             reached: Mutex::default(),
             stories: Mutex::default(),
             followed: Mutex::default(),
+            levels: levels::Gathered::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),
         }))

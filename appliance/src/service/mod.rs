@@ -12,13 +12,14 @@ pub mod ear;
 mod facts;
 mod failures;
 pub mod journal;
+pub mod levels;
 pub mod listen;
 pub mod live;
 pub mod recorder;
 pub mod render;
 pub mod supervisor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod watch;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::peer::Peer;
 use super::{App, Problem, blocking};
 use crate::access::{Actor, Ctx, Refused, Shown};
-use crate::fleet::call::{AS, SCOPES};
+use crate::fleet::call::{AS, Asker, SCOPES};
 use crate::store::Moment;
 use crate::sys::{clock, rng};
 
@@ -279,11 +279,19 @@ impl From<Refused> for super::NoPage {
 }
 
 impl Caller {
+    /// As whom another node is asked for them; none if they are no person, whose rights it could look up.
+    pub fn asker(&self) -> Option<Asker> {
+        self.actor.abroad().map(|(person, scopes)| Asker { person, scopes })
+    }
+
     /// Whether a caller of a long stream is still who they were: logged out, disabled or expired ends the stream.
     ///
     /// # Errors
-    /// They are not.
+    /// They are not, or the node through which they ask was retired.
     pub fn still_is(&self, app: &App) -> Result<(), Problem> {
+        if let Some(node) = self.actor.through {
+            app.store.member(node)?.filter(|member| !member.is_retired).ok_or_else(Problem::unauthenticated)?;
+        }
         app.access.is_still(&self.actor, moment()).then_some(()).ok_or_else(Problem::unauthenticated)
     }
 }

@@ -36,6 +36,8 @@ use crate::store::recordings::Recording;
 const QUEUE: usize = 16;
 /// A stream that has reached the end of what is on disk looks again after so long: capture syncs once a second.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+/// Of a live listener it is asked so often whether they may go on, in pieces of 50 ms: each second.
+const LOOK_PIECES: u32 = 20;
 /// Points of a waveform that are sent at most.
 const POINTS_MAX: usize = 20_000;
 /// The code of a waveform that is not there yet.
@@ -345,6 +347,7 @@ pub async fn get_listen(
     let wanted = channels(query.channels.as_deref())?;
     let whose = Whose::of_node(nodes::wanted(query.node_id.as_deref())?);
     let place = app.limits.listeners.clone().try_acquire_owned().map_err(|_| meters::too_many())?;
+    let (at, who) = (app.clone(), caller.clone());
     let mut live = blocking(move || {
         whose.here_or(&app)?;
         let about = About::thing("node", app.store.node(), &format!("channels {wanted}"));
@@ -367,8 +370,11 @@ pub async fn get_listen(
         .name("listener".into())
         .spawn(move || {
             let _place = place;
+            let mut pieces = 0_u32;
             while let Ok(Some(bytes)) = live.next_bytes() {
-                if tx.is_closed() {
+                pieces = pieces.wrapping_add(1);
+                // Who was logged out or disabled hears no more, nor whoever asks through a node that was retired.
+                if tx.is_closed() || (pieces.is_multiple_of(LOOK_PIECES) && who.still_is(&at).is_err()) {
                     return;
                 }
                 if bytes.is_empty() {

@@ -25,7 +25,7 @@ const RATE_HZ: u32 = 20;
 /// No level is known.
 const NO_DATA: i16 = i16::MIN;
 /// What a client sends is not wanted; a few bytes of control are borne.
-const INCOMING_MAX: usize = 4 << 10;
+pub const INCOMING_MAX: usize = 4 << 10;
 
 const CLIPPED: u8 = 1;
 const DIGITAL_ZERO: u8 = 2;
@@ -43,15 +43,18 @@ pub async fn get_meters(
 ) -> Result<Response, Problem> {
     let checked = app.clone();
     blocking(move || may(&checked, &caller, Permission::NodeRead, &the_node(&checked)?)).await??;
-    let upgrade = upgrade.map_err(|_| {
-        let (code, title) = ("not_a_websocket", "A WebSocket is needed");
-        Problem::new(axum::http::StatusCode::UPGRADE_REQUIRED, code, title, "Open this address as a WebSocket.")
-    })?;
+    let upgrade = upgrade.map_err(|_| not_a_websocket())?;
     let place = app.limits.streams.clone().try_acquire_owned().map_err(|_| too_many())?;
     Ok(upgrade.max_message_size(INCOMING_MAX).max_frame_size(INCOMING_MAX).on_upgrade(move |socket| async move {
         send(socket, app).await;
         drop(place);
     }))
+}
+
+/// It was asked for as a page.
+pub fn not_a_websocket() -> Problem {
+    let (code, title) = ("not_a_websocket", "A WebSocket is needed");
+    Problem::new(axum::http::StatusCode::UPGRADE_REQUIRED, code, title, "Open this address as a WebSocket.")
 }
 
 /// Too many are watching.

@@ -7,6 +7,7 @@
 pub mod api;
 mod assets;
 pub mod caller;
+mod levels;
 mod live;
 mod media;
 mod meters;
@@ -42,6 +43,8 @@ pub use problem::Problem;
 const EXPORTS_MAX: usize = 2;
 /// Meter and state streams at a time, of all viewers.
 pub const STREAMS_MAX: usize = 256;
+/// Walls that are looked at at a time: each is told the levels of all rooms four times a second.
+pub const WALLS_MAX: usize = 64;
 /// Bytes of files made for download that are kept.
 pub const FILES_BYTES_MAX: u64 = 8 << 30;
 /// Live listeners and players that are encoded for at a time.
@@ -84,6 +87,7 @@ struct Limits {
     exports: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    walls: Arc<Semaphore>,
 }
 
 /// What [`App::new`] is made of.
@@ -120,6 +124,7 @@ impl App {
             exports: semaphore(EXPORTS_MAX),
             listeners: semaphore(LISTENERS_MAX),
             streams: semaphore(STREAMS_MAX),
+            walls: semaphore(WALLS_MAX),
         };
         let Wiring { data, access, live, workers, name, identity, fleet, alarms, has_open_metrics, started_us, files } =
             wiring;

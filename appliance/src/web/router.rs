@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::api::{audit, auth, backup, claim, docs, fleet, health, incidents, node, people, recordings, settings};
 use super::caller::IsTls;
-use super::{App, Problem, assets, live, media, meters, metrics, origin, pages, peer};
+use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer};
 use crate::fleet::PEER_PATH;
 use crate::fleet::join::ENROL;
 
@@ -73,6 +73,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(backup::post_backup))
         .routes(routes!(live::get_live))
         .routes(routes!(meters::get_meters))
+        .routes(routes!(levels::get_levels))
+        .routes(routes!(levels::get_all_levels))
         .routes(routes!(docs::get_document))
         .routes(routes!(metrics::get_metrics))
         .routes(routes!(health::livez))

@@ -1,5 +1,7 @@
 //! What a node shows of another node's records once the two have met.
 
+mod afar;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
@@ -36,9 +38,9 @@ fn ctx(seed: u8) -> Ctx {
     Ctx::new(moment(), [seed; 32], "192.0.2.1", "test")
 }
 
-/// For links that never come up here.
+/// For links that never come up here, and calls.
 static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
-    std::sync::LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().build().unwrap());
+    std::sync::LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
 
 fn app(home: &std::path::Path, access: Access) -> App {
     let (key, _) = identity::tls(home, "rakkr", &[], &ctx(1)).unwrap();

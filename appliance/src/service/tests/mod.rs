@@ -111,6 +111,11 @@ fn status(recording: &[TakeId]) -> Status {
 
 /// Two channels with speech on them.
 fn frame(recording: usize) -> MeterFrame {
+    MeterFrame { recording, ..meter_frame(2) }
+}
+
+/// Somebody speaks on so many channels.
+pub fn meter_frame(channels: u16) -> MeterFrame {
     let meter = |number: u16| ChannelMeter {
         number,
         label: format!("Mic {number}"),
@@ -134,8 +139,8 @@ fn frame(recording: usize) -> MeterFrame {
     MeterFrame {
         at: Timestamp::from_second(1_800_000_100).unwrap(),
         status: MeterStatus::Live,
-        recording,
-        channels: vec![meter(1), meter(2)],
+        recording: 0,
+        channels: (1..=channels).map(meter).collect(),
         trouble: Vec::new(),
         pairs: Vec::new(),
     }

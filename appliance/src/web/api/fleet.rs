@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use replicate::core::election::{Gated, Why};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::access::About;
 use crate::access::acts::{EditFleet, InviteNode, RetireNode};
 use crate::access::invitations::Token;
 use crate::domain::access::{Permission, Target};
-use crate::fleet::call::{AS, CallError, SCOPES};
+use crate::fleet::call::CallError;
 use crate::fleet::join::Admission;
 use crate::fleet::state::{FleetView, NodeView, StateHashes};
 use crate::store::Id;
@@ -32,6 +32,17 @@ const PASSED_ON: [HeaderName; 6] = [
     header::RANGE,
     header::IF_RANGE,
     header::IF_NONE_MATCH,
+];
+
+/// Headers of an answer that are not passed back: those of the connection between the nodes (RFC 9110, 7.6.1), and cookies,
+/// for a session of another node is none here.
+const NOT_PASSED_BACK: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::TRAILER,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    header::SET_COOKIE,
 ];
 
 /// What to invite to.
@@ -291,7 +302,7 @@ pub async fn forward(
     if node == app.store.node() {
         return Err(Problem::conflict("This is the node itself: leave out /nodes/…/calls."));
     }
-    let Some((person, scopes)) = caller.actor.abroad() else {
+    let Some(asker) = caller.asker() else {
         let detail = "Only a person who logged in, or their token, can ask another node.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not_a_person", "Not from here", detail));
     };
@@ -304,12 +315,10 @@ pub async fn forward(
             outgoing.headers_mut().insert(name, value.clone());
         }
     }
-    let said = [(AS, Some(person.to_string())), (SCOPES, scopes)];
-    for (name, value) in said.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        let value = HeaderValue::from_str(&value).map_err(|error| Problem::internal(&error.to_string()))?;
-        outgoing.headers_mut().insert(HeaderName::from_static(name), value);
+    let mut answer = app.fleet.call(node, &asker, outgoing).await?;
+    for name in NOT_PASSED_BACK {
+        answer.headers_mut().remove(name);
     }
-    let answer = app.fleet.call(node, outgoing).await?;
     Ok(answer.map(HttpBody::new))
 }
 

@@ -1,7 +1,8 @@
 //! The wall: every room as a card, problems first. Records, members, rooms and incidents are read once each, however many
-//! rooms there are; what is started or stopped in another room is asked of its own node, as the person who asks.
+//! rooms there are; what is started, stopped or heard in another room is asked of its own node, as the person who asks.
 //!
-//! Levels of other rooms are not here: nothing brings them yet, and nothing is shown that was not told.
+//! Levels are not here: the page's script gets them by a socket of their own (`web::levels`), many times for each time that
+//! a card changes.
 
 pub mod cards;
 
@@ -137,6 +138,7 @@ fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
     let mut fleet = app.fleet.view()?.settled(clock::wall());
     let can =
         |node: &str, permission| node.parse().is_ok_and(|node: Id| sees(app, caller, permission, &nodes.of_node(node)));
+    let (us, is_person) = (app.store.node().to_string(), caller.asker().is_some());
     let seen = Seen {
         rooms: &nodes.room_names(),
         running: &running(app)?,
@@ -144,6 +146,7 @@ fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
         clock: &chrome::room_clock(app),
         can_start: &|node| can(node, Permission::RecordingCreate),
         can_stop: &|node| can(node, Permission::RecordingControl),
+        can_listen: &|node| (node == us || is_person) && can(node, Permission::ListenMonitor),
     };
     let shown = |node: &&crate::fleet::state::NodeView| node.state != "retired" && can(&node.id, Permission::NodeRead);
     let cards = cards::all(fleet.nodes.iter().filter(shown), &seen);

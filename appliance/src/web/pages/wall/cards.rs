@@ -50,6 +50,8 @@ pub struct Card {
     pub disk: Option<String>,
     /// Its own pages; the fleet's if it told no address.
     pub url: String,
+    /// Where the room is heard; none of one that cannot be, or not by them.
+    pub listen: Option<String>,
     /// What can be done from here; nothing with a node that is not reached, or whose recorder does not answer.
     pub act: Option<Act>,
 }
@@ -116,6 +118,8 @@ pub struct Seen<'a> {
     pub can_start: &'a dyn Fn(&str) -> bool,
     /// Whether they may stop there.
     pub can_stop: &'a dyn Fn(&str) -> bool,
+    /// Whether they may hear that room.
+    pub can_listen: &'a dyn Fn(&str) -> bool,
 }
 
 /// Which cards.
@@ -231,6 +235,10 @@ impl Card {
                 .map(|more| format!("and {more} more")),
             disk: disk(node.disk_bytes),
             url: if node.is_here { "/".to_owned() } else { address.unwrap_or_else(|| "/fleet".to_owned()) },
+            listen: (!is_lost && state != "offline" && (seen.can_listen)(&node.id)).then(|| match node.is_here {
+                true => "/api/v1/listen".to_owned(),
+                false => format!("/api/v1/nodes/{}/calls/listen", node.id),
+            }),
             act: (!is_lost && state != "offline").then(|| act(node, running, seen)),
         }
     }

@@ -18,6 +18,7 @@ impl Told {
             clock: &clock(),
             can_start: &|_| may,
             can_stop: &|_| may,
+            can_listen: &|_| may,
         };
         all(nodes.iter(), &seen)
     }
@@ -127,6 +128,24 @@ fn the_gravest_incidents_are_shown_and_the_rest_counted() {
 
     assert_eq!(card.incidents[0].title, "Channel 3 (Witness): d");
     assert_eq!((card.incidents.len(), card.more.as_deref()), (3, Some("and 1 more")));
+}
+
+#[test]
+fn a_room_is_heard_through_its_own_node_if_it_is_reached_and_they_may() {
+    let (hall, gone) = (node("hall", "current"), node("gone", "lost"));
+    let here = NodeView { is_here: true, ..node("here", "current") };
+    let away = NodeView { activity: "offline".into(), ..node("away", "current") };
+    let nodes = [hall.clone(), gone, here, away];
+    let heard = |may: bool| -> BTreeMap<String, Option<String>> {
+        Told::default().cards(&nodes, may).into_iter().map(|card| (card.name, card.listen)).collect()
+    };
+
+    let (all, none) = (heard(true), heard(false));
+
+    assert_eq!(all["hall"], Some(format!("/api/v1/nodes/{}/calls/listen", hall.id)));
+    assert_eq!(all["here"].as_deref(), Some("/api/v1/listen"));
+    assert_eq!((&all["gone"], &all["away"]), (&None, &None));
+    assert!(none.values().all(Option::is_none));
 }
 
 #[test]
