@@ -32,12 +32,14 @@ struct Counting;
 
 // SAFETY: all work is the system allocator's; counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: who calls keeps the trait's promises, and they are passed on.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = TAKEN.try_with(|taken| taken.set(taken.get() + layout.size()));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: who calls keeps the trait's promises, and they are passed on.
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(at, layout) }
