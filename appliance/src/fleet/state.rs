@@ -1,9 +1,9 @@
 //! How the fleet stands, as this node sees it: one document for the API, the pages and the command line.
 
 use jiff::{SignedDuration, Timestamp};
-use replicate::core::election::{Mode, Role};
-use replicate::core::id::Stream;
-use replicate::net::Standing;
+use replicate::core::election::{self, Mode, Role};
+use replicate::core::id::{NodeId, Stream};
+use replicate::net::{Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,9 @@ use crate::sys::clock;
 
 /// A node that was not heard for so long does not hold the others up any more.
 pub const LAPSED_AFTER_DAYS: i64 = 30;
+/// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
+/// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
+const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
 
 /// The fleet.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -128,7 +131,8 @@ impl Fleet {
             .map(|member| {
                 let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
                 let how = reached.get(&member.id).cloned().unwrap_or_default();
-                node(member, us, now, standing.as_deref(), said, how)
+                let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
+                node(member, us, now, peer, said, how)
             })
             .collect();
         nodes.sort_by_key(|node| node.state == "retired");
@@ -206,18 +210,41 @@ fn reachable(standing: &Standing, members: &[Member], us: Id) -> Mode {
     }
 }
 
+/// A link, and for how long nothing was heard on it, if that is too long.
+#[derive(Clone, Copy)]
+struct Reaching<'a> {
+    peer: &'a Peer,
+    silent_ms: Option<u64>,
+}
+
+fn peer<'a>(standing: &'a Standing, node: NodeId, member: &Member) -> Option<Reaching<'a>> {
+    let peer = standing.peers.get(&node)?;
+    let speaks_often = match standing.election.role {
+        Role::Coordinator { .. } => member.profile.is_candidate,
+        Role::Follower { token, via } => token.node == node && via.is_none(),
+        Role::Candidate | Role::Bystander => false,
+    };
+    let silent_ms = (clock::mono_us() / 1_000).saturating_sub(peer.heard_ms);
+    Some(Reaching { peer, silent_ms: (speaks_often && silent_ms > SILENT_MS).then_some(silent_ms) })
+}
+
 fn node(
     member: &Member,
     us: Id,
     now: Timestamp,
-    standing: Option<&Standing>,
+    reaching: Option<Reaching<'_>>,
     said: Option<&Inventory>,
     how: Reached,
 ) -> NodeView {
     let is_here = member.id == us;
-    let peer = standing.and_then(|standing| standing.peers.get(&node_id(member.id)));
+    let silent_ms = reaching.and_then(|reaching| reaching.silent_ms);
+    let peer = reaching.filter(|reaching| reaching.silent_ms.is_none()).map(|reaching| reaching.peer);
     let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
-    let last_seen = if is_here || peer.is_some() { Some(now) } else { how.seen };
+    let last_seen = match silent_ms {
+        Some(silent_ms) => Some(now - SignedDuration::from_millis(i64::try_from(silent_ms).unwrap_or(0))),
+        None if is_here || peer.is_some() => Some(now),
+        None => how.seen,
+    };
     let is_lapsed = last_seen
         .or(member.joined.as_ref().map(|joined| joined.at))
         .is_some_and(|seen| now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS));
@@ -229,8 +256,10 @@ fn node(
         None if is_lapsed => "lapsed",
         None => "lost",
     };
-    let why = (state == "lost" || state == "lapsed").then(|| {
-        how.failed.map_or_else(|| "it has not been reached since this node started".to_owned(), |(_, why)| why)
+    let why = (state == "lost" || state == "lapsed").then(|| match (silent_ms, how.failed) {
+        (Some(silent_ms), _) => format!("nothing was heard of it for {} s", silent_ms / 1_000),
+        (None, Some((_, why))) => why,
+        (None, None) => "it has not been reached since this node started".to_owned(),
     });
     NodeView {
         id: member.id.to_string(),
