@@ -3,8 +3,10 @@
 
 use crate::harness::*;
 use proptest::prelude::*;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 
 #[test]
@@ -209,6 +211,46 @@ proptest! {
             prop_assert!(samples <= 50 * 3);
         }
     }
+}
+
+#[test]
+fn cables_carry_and_are_cut_lose_and_delay() {
+    let Some(cables) = Cables::lay(2) else { return };
+    let [here, there] = [0, 1].map(|node| {
+        let place = cables.place(node);
+        inside(&place.space, || UdpSocket::bind((place.address, 9)).unwrap())
+    });
+    let to = there.local_addr().unwrap();
+    let arrives_within = |limit: Duration| {
+        there.set_read_timeout(Some(limit)).unwrap();
+        here.send_to(&[7; 1_222], to).ok();
+        there.recv(&mut [0; 2_000]).is_ok()
+    };
+    let (long, short) = (Duration::from_secs(20), Duration::from_millis(200));
+    assert!(arrives_within(long), "a cable carries");
+    cables.cut(0);
+    assert!(!arrives_within(short), "one that is cut does not");
+    cables.mend();
+    assert!(arrives_within(long), "one that was mended does again");
+    cables.shape(Line { loss_percent: 100, ..Line::default() });
+    assert!(!arrives_within(short), "one that loses everything carries nothing");
+    let delay = Duration::from_millis(50);
+    cables.shape(Line { delay, loss_percent: 0, bits_per_second: Some(1_000_000) });
+    let began = Instant::now();
+    assert!(arrives_within(long));
+    // 1 250 bytes with their headers are 10 ms at this rate, to the switch and again from it.
+    assert!(began.elapsed() >= delay + Duration::from_millis(20), "{:?}", began.elapsed());
+}
+
+/// What `run` makes in a network namespace.
+fn inside<T: Send>(space: &str, run: impl FnOnce() -> T + Send) -> T {
+    let entered = move || {
+        let file = std::fs::File::open(Path::new("/run/netns").join(space)).unwrap();
+        let kind = rustix::thread::LinkNameSpaceType::Network;
+        rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind)).unwrap();
+        run()
+    };
+    std::thread::scope(|scope| scope.spawn(entered).join().unwrap())
 }
 
 /// A take as the contract writes it, so the struct and the contract cannot part unseen.

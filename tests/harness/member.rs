@@ -94,11 +94,16 @@ impl Member {
         self.fleet()["node_id"].as_str().expect("an id").to_owned()
     }
 
+    /// What it says of another.
+    pub fn says_of(&self, other: &str) -> Option<Value> {
+        let mut fleet = self.fleet();
+        fleet["nodes"].as_array_mut()?.iter_mut().find(|node| node["id"] == other).map(Value::take)
+    }
+
     /// How it sees another.
     pub fn sees(&self, other: &str) -> String {
-        let fleet = self.fleet();
-        let node = fleet["nodes"].as_array().into_iter().flatten().find(|node| node["id"] == other);
-        node.and_then(|node| node["state"].as_str()).unwrap_or("unknown").to_owned()
+        let node = self.says_of(other);
+        node.and_then(|node| node["state"].as_str().map(ToOwned::to_owned)).unwrap_or("unknown".to_owned())
     }
 
     /// Who coordinates, as it sees it.

@@ -26,6 +26,7 @@ use super::{Fleet, held, id_of, node_id};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
+use crate::service::live::Live;
 use crate::service::moment;
 use crate::store::fleet::{Inventory, Member};
 use crate::store::{Edits, Id};
@@ -227,7 +228,9 @@ impl Fleet {
                 Fleet(inner).heard(event);
             }
         };
-        Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)
+        let hub = Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)?;
+        self.0.runtime.spawn(tell_of_silence(hub.clone(), self.0.live.clone()));
+        Ok(hub)
     }
 
     /// What the hub tells, as sentences.
@@ -393,6 +396,18 @@ fn candidate(member: &Member, first: Option<Id>) -> election::Member {
 fn last_token(path: &Path) -> Token {
     let text = std::fs::read(path).ok();
     text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or(Token::NONE)
+}
+
+/// Wakes pages when one more or one less follows this node: of silence no link tells for a while.
+async fn tell_of_silence(hub: Hub, live: Live) {
+    let mut changed = hub.changed();
+    let mut followed = None;
+    while changed.changed().await.is_ok() {
+        let now = hub.look().election.followed;
+        if std::mem::replace(&mut followed, now) != now {
+            live.bump();
+        }
+    }
 }
 
 /// Whom to dial.

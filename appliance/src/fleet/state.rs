@@ -1,9 +1,9 @@
 //! How the fleet stands, as this node sees it: one document for the API, the pages and the command line.
 
 use jiff::{SignedDuration, Timestamp};
-use replicate::core::election::{Mode, Role};
-use replicate::core::id::Stream;
-use replicate::net::{BEHIND_AFTER_MS, Standing};
+use replicate::core::election::{self, Mode, Role};
+use replicate::core::id::{NodeId, Stream};
+use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,9 @@ use crate::sys::clock;
 
 /// A node that was not heard for so long does not hold the others up any more.
 pub const LAPSED_AFTER_DAYS: i64 = 30;
+/// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
+/// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
+const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
 
 /// The fleet.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -154,7 +157,8 @@ impl Fleet {
                 let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
                 let how = reached.get(&member.id).cloned().unwrap_or_default();
                 let void_changes = void.get(&member.id).copied().unwrap_or_default();
-                NodeView { void_changes, ..node(member, us, now, standing.as_deref(), said, how) }
+                let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
+                NodeView { void_changes, ..node(member, us, now, peer, said, how) }
             })
             .collect();
         nodes.sort_by_key(|node| node.state == "retired");
@@ -238,19 +242,42 @@ fn before(ms: u64) -> SignedDuration {
     SignedDuration::from_millis(ms.min(1 << 36) as i64)
 }
 
+/// A link, and for how long nothing was heard on it, if that is too long.
+#[derive(Clone, Copy)]
+struct Reaching<'a> {
+    peer: &'a Peer,
+    silent_ms: Option<u64>,
+}
+
+fn peer<'a>(standing: &'a Standing, node: NodeId, member: &Member) -> Option<Reaching<'a>> {
+    let peer = standing.peers.get(&node)?;
+    let speaks_often = match standing.election.role {
+        Role::Coordinator { .. } => member.profile.is_candidate,
+        Role::Follower { token, via } => token.node == node && via.is_none(),
+        Role::Candidate | Role::Bystander => false,
+    };
+    let silent_ms = (clock::mono_us() / 1_000).saturating_sub(peer.heard_ms);
+    Some(Reaching { peer, silent_ms: (speaks_often && silent_ms > SILENT_MS).then_some(silent_ms) })
+}
+
 fn node(
     member: &Member,
     us: Id,
     now: Timestamp,
-    standing: Option<&Standing>,
+    reaching: Option<Reaching<'_>>,
     said: Option<&Inventory>,
     how: Reached,
 ) -> NodeView {
     let is_here = member.id == us;
-    let peer = standing.and_then(|standing| standing.peers.get(&node_id(member.id)));
+    let silent_ms = reaching.and_then(|reaching| reaching.silent_ms);
+    let peer = reaching.filter(|reaching| reaching.silent_ms.is_none()).map(|reaching| reaching.peer);
     let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
-    let last_seen = if is_here || peer.is_some() { Some(now) } else { how.seen };
-    let ago = |since: u64| standing.map_or(0, |standing| standing.at.mono.saturating_sub(since));
+    let last_seen = match silent_ms {
+        Some(silent_ms) => Some(now - before(silent_ms)),
+        None if is_here || peer.is_some() => Some(now),
+        None => how.seen,
+    };
+    let ago = |since: u64| (clock::mono_us() / 1_000).saturating_sub(since);
     let behind_since = peer.and_then(|peer| peer.behind_since_ms).map(|since| now - before(ago(since)));
     let is_lapsed = last_seen
         .or(member.joined.as_ref().map(|joined| joined.at))
@@ -263,8 +290,10 @@ fn node(
         None if is_lapsed => "lapsed",
         None => "lost",
     };
-    let why = (state == "lost" || state == "lapsed").then(|| {
-        how.failed.map_or_else(|| "it has not been reached since this node started".to_owned(), |(_, why)| why)
+    let why = (state == "lost" || state == "lapsed").then(|| match (silent_ms, how.failed) {
+        (Some(silent_ms), _) => format!("nothing was heard of it for {} s", silent_ms / 1_000),
+        (None, Some((_, why))) => why,
+        (None, None) => "it has not been reached since this node started".to_owned(),
     });
     NodeView {
         id: member.id.to_string(),

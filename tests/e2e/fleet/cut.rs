@@ -12,15 +12,18 @@ fn a_cut_node_goes_on_alone_and_catches_up() {
     let court = Member::beside(&room.server.name, &room.appliance.data, Some(cables.place(2)));
     let court = first.lets_in(court);
     let all = [&first, &second, &court];
-    wait_settled(&all);
+    assert_eq!(wait_settled(&all), first.id(), "who founded the fleet coordinates it");
 
     let body = json!({"title": "Hearing", "pre_roll_seconds": 0.0});
     let id = court.post("/api/v1/recordings", &body).is(201)["id"].as_str().expect("an id").to_owned();
     let path = format!("/api/v1/recordings/{id}");
     wait("the others to know that it records", || (first.get(&path).body["state"] == "recording").then_some(()));
     cables.cut(2);
-    wait("the others to miss it", || (first.sees(&court.id()) == "lost").then_some(()));
-    wait("it to miss the others", || (court.sees(&first.id()) == "lost").then_some(()));
+    // Whoever coordinates misses it after two seconds of silence; the other when its link is given up.
+    let told = wait("the coordinator to miss it", || first.says_of(&court.id()).filter(|node| node["state"] == "lost"));
+    assert!(told["why"].as_str().is_some_and(|why| why.starts_with("nothing was heard of it for ")), "{told}");
+    wait("it to miss the coordinator", || (court.sees(&first.id()) == "lost").then_some(()));
+    wait("the other to miss it", || (second.sees(&court.id()) == "lost").then_some(()));
     // Both sides work.
     court.post(&format!("{path}/marks"), &json!({"label": "alone"})).is(201);
     first.post("/api/v1/users", &json!({"name": "Mo", "email": "mo@example.org", "roles": ["viewer"]})).is(201);
