@@ -135,15 +135,17 @@ fn disabling(sheet: &Sheet, members: &[Member], seconds: u64) {
     wait_settled(&members.iter().collect::<Vec<_>>());
     let login = json!({"email": "gone@example.org", "password": PASSWORD});
     let log_in = |member: &Member| {
-        let in_time = catch(LIMIT, || {
+        let in_time = catch(Duration::from_secs(2), || {
             let answer = member.post_as("", "/api/v1/auth/login", &login);
             answer.body["token"].as_str().map(ToOwned::to_owned)
         });
-        in_time.map(|(token, _)| token).unwrap_or_default()
+        in_time.map(|(token, _)| token)
     };
     let (began, mut times) = (Instant::now(), Vec::new());
     while began.elapsed() < Duration::from_secs(seconds) {
-        let tokens = [log_in(&members[1]), log_in(&members[2])];
+        // A node that has had enough log-ins for a while ends the trials.
+        let (Some(one), Some(other)) = (log_in(&members[1]), log_in(&members[2])) else { break };
+        let tokens = [one, other];
         let asked = Instant::now();
         change(&members[0], &id, &json!({"is_disabled": true}));
         let refused = |at: usize| {
@@ -157,6 +159,9 @@ fn disabling(sheet: &Sheet, members: &[Member], seconds: u64) {
         });
         times.push(both[0].max(both[1]));
         change(&members[0], &id, &json!({"is_disabled": false}));
+    }
+    if times.is_empty() {
+        times.push(f64::NAN);
     }
     let name = format!("fleet.disabled_to_refused_on_both_p50, {} trials", times.len());
     sheet.print(Figure::cost(name, percentile(&mut times, 50), "ms"));
