@@ -262,6 +262,9 @@ impl Access {
                     edits.disable_user(id);
                 }
                 (true, false) => edits.enable_user(id),
+                // Said again, for somebody elsewhere may be enabling them: of two that do not know of each other, the
+                // disabling wins, but only one that is written down.
+                (true, true) if told(&before) == told(&after) => edits.disable_user(id),
                 (false, false) | (true, true) => {}
             }
             Ok((edits, after))

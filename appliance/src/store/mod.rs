@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod backup;
 pub mod fleet;
+pub mod held;
 pub mod incidents;
 pub mod invitations;
 mod keys;

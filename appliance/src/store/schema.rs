@@ -6,7 +6,7 @@ use replicate::core::id::Stream;
 use replicate::core::record::Record;
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 
-use super::{audit, fleet, incidents, people, search};
+use super::{audit, fleet, held, incidents, people, search};
 
 /// Names of all kinds.
 pub const KINDS: [&str; 13] = [
@@ -38,9 +38,10 @@ pub fn schema() -> Schema {
             .group("label", Form::Register)
             // The node that stands in it.
             .group("place", Form::Register)
-            .index("room_all", 1, all),
+            .index("room_all", 1, all)
+            .index("room_held", 1, held::held),
         // One record a node: labels, roles and expectations of its channels.
-        Kind::new("channels", Stream::Cfg).group("map", Form::Register),
+        Kind::new("channels", Stream::Cfg).group("map", Form::Register).index("channels_held", 1, held::held),
         // What the node saw; written by it alone.
         Kind::new("recording", Stream::Own)
             .group("facts", Form::Register)
@@ -62,7 +63,8 @@ pub fn schema() -> Schema {
             .index("annotation_tag", 1, search::by_tag)
             .index("annotation_folder", 1, search::by_folder)
             .index("annotation_bin", 1, search::in_bin)
-            .index("annotation_bin_since", 1, search::in_bin_since),
+            .index("annotation_bin_since", 1, search::in_bin_since)
+            .index("annotation_held", 1, held::held),
         Kind::new("incident", Stream::Own)
             .group("facts", Form::Register)
             .index("incident_by_time", 1, incidents::by_time)
@@ -73,7 +75,8 @@ pub fn schema() -> Schema {
         Kind::new("handling", Stream::Cfg)
             .group("acknowledged", Form::Register)
             .group("suppressed", Form::Register)
-            .group("resolved", Form::Register),
+            .group("resolved", Form::Register)
+            .index("handling_held", 1, held::held),
         Kind::new("audit", Stream::Jrn)
             .group("entry", Form::Register)
             .index("audit_by_time", 1, audit::by_time)
@@ -82,7 +85,7 @@ pub fn schema() -> Schema {
             .index("audit_by_action", 1, audit::by_action)
             .index("audit_by_outcome", 1, audit::by_outcome)
             .index("audit_by_node", 1, audit::by_node),
-        Kind::new("setting", Stream::Cfg).group("value", Form::Register),
+        Kind::new("setting", Stream::Cfg).group("value", Form::Register).index("setting_held", 1, held::held),
         // What a node says of itself, under its id.
         Kind::new("node", Stream::Own).group("inventory", Form::Register).index("node_all", 1, all),
     ]);
@@ -102,7 +105,8 @@ fn who() -> Vec<Kind> {
             .group("access", Form::Flag)
             .deletes(DeletePolicy::DeleteWins)
             .index("user_by_login", 1, people::by_login)
-            .index("user_by_name", 1, people::by_name),
+            .index("user_by_name", 1, people::by_name)
+            .index("user_held", 1, held::held),
         Kind::new("token", Stream::Sec)
             .group("facts", Form::Register)
             .deletes(DeletePolicy::DeleteWins)
@@ -116,7 +120,12 @@ fn who() -> Vec<Kind> {
             .group("joined", Form::Register)
             .group("access", Form::Flag)
             .fences("access", 1, fleet::fence)
-            .index("member_all", 1, fleet::member_key),
-        Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all),
+            .index("member_all", 1, fleet::member_key)
+            .index("member_held", 1, held::held),
+        Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all).index(
+            "fleet_held",
+            1,
+            held::held,
+        ),
     ]
 }

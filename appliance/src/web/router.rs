@@ -12,7 +12,9 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{audit, auth, backup, claim, docs, fleet, health, incidents, node, people, recordings, settings};
+use super::api::{
+    audit, auth, backup, claim, conflicts, docs, fleet, health, incidents, node, people, recordings, settings,
+};
 use super::caller::IsTls;
 use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer};
 use crate::fleet::PEER_PATH;
@@ -64,6 +66,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(settings::put_pin))
         .routes(routes!(fleet::get_fleet))
         .routes(routes!(fleet::get_state_hash))
+        .routes(routes!(conflicts::get_conflicts))
         .routes(routes!(fleet::post_invitation))
         .routes(routes!(fleet::post_join))
         .routes(routes!(fleet::post_coordinate))

@@ -93,6 +93,11 @@ fn what_someone_held_stays_ended_when_they_are_enabled_again() {
     let (shown_meanwhile, cookie) = (log_in(), log_in());
     desk.access.disable_user(desk.allow(&owner), ben.id).unwrap();
     assert!(!desk.is_in(&shown_meanwhile));
+    // Once more is written down once more: the person, and the entry in the journal.
+    let entries = || desk.access.store().logs().status().entries;
+    let before = entries();
+    desk.access.disable_user(desk.allow(&owner), ben.id).unwrap();
+    assert_eq!(entries(), before + 2);
     assert!(matches!(desk.access.log_in(&desk.ctx(), "ben@example.org", &given), Err(Refused::Wrong)));
     desk.access.enable_user(desk.allow(&owner), ben.id).unwrap();
     assert!(!desk.is_in(&cookie));

@@ -401,3 +401,58 @@ fn an_invitation_is_used_up_ends_by_itself_and_stays_on_this_machine() {
     ours.put_invitation(&invitation(1_000, 90, 1), at(51)).unwrap();
     assert_eq!(ours.invitations(at(51)).unwrap().len(), 2);
 }
+
+#[test]
+fn what_is_changed_in_two_ways_is_held_until_it_is_said_anew() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_user(&person())).unwrap();
+    meet(&ours, &theirs);
+    commit(&ours, |edits| edits.put_user(&User { name: "Ada B.".into(), ..person() })).unwrap();
+    commit(&theirs, |edits| {
+        edits.put_user(&User { name: "Ada C.".into(), ..person() });
+        edits.put_password(&person(), "secret");
+    })
+    .unwrap();
+    commit(&ours, |edits| edits.put_password(&person(), "secret too")).unwrap();
+    meet(&ours, &theirs);
+
+    let held = ours.held().unwrap();
+    assert_eq!(held, theirs.held().unwrap(), "everybody sees the same first");
+    let of =
+        |group: &str| held.iter().find(|held| (held.kind.as_str(), held.group.as_str()) == ("user", group)).unwrap();
+    let said = |group: &str| -> Vec<Option<String>> {
+        of(group).versions.iter().map(|version| Some(version.value.as_ref()?["name"].as_str()?.to_owned())).collect()
+    };
+    let shown = ours.user(PERSON).unwrap().unwrap().name;
+    assert_eq!(said("profile").first(), Some(&Some(shown)));
+    assert_eq!(said("profile").iter().flatten().collect::<BTreeSet<_>>().len(), 2);
+    assert_eq!(said("cred"), [None, None], "nobody sees what stands for a password");
+    assert_eq!(of("profile").versions.iter().map(|version| version.node).collect::<BTreeSet<_>>(), [NODE, THEM].into());
+
+    commit(&theirs, |edits| {
+        edits.put_user(&User { name: "Ada D.".into(), ..person() });
+        edits.put_password(&person(), "one");
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    assert_eq!((ours.held().unwrap(), theirs.held().unwrap()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_disabling_that_is_said_again_outlives_an_enabling_elsewhere() {
+    let (_folder, ours, theirs) = two();
+    commit(&ours, |edits| {
+        edits.put_user(&person());
+        edits.disable_user(PERSON);
+    })
+    .unwrap();
+    meet(&ours, &theirs);
+    commit(&theirs, |edits| edits.enable_user(PERSON)).unwrap();
+    commit(&ours, |edits| edits.disable_user(PERSON)).unwrap();
+    meet(&ours, &theirs);
+
+    for store in [&ours, &theirs] {
+        assert!(store.user(PERSON).unwrap().unwrap().is_disabled);
+        assert_eq!(store.held().unwrap().len(), 1, "and it is told that somebody enabled them");
+    }
+}

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod claim;
+pub mod conflicts;
 pub mod docs;
 pub mod fleet;
 pub mod health;

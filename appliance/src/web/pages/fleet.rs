@@ -9,17 +9,18 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use self::view::{Invitation, Invite, NodeLine, Retiring, Role, StoryLine, View};
+use self::view::{ConflictLine, Invitation, Invite, NodeLine, Retiring, Role, StoryLine, View};
 use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::honesty::Honesty;
 use super::parts::visit::{Guest, Visit};
+use super::parts::words::Clock;
 use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
 use crate::fleet::state::FleetView;
-use crate::web::api::fleet;
 use crate::web::api::nodes::Nodes;
+use crate::web::api::{conflicts, fleet};
 use crate::web::caller::{Caller, Path};
 use crate::web::{App, Problem, blocking};
 
@@ -44,6 +45,11 @@ pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Ans
     .await??)
 }
 
+fn conflicts(app: &App, caller: &Caller, clock: &Clock) -> Result<Vec<ConflictLine>, Problem> {
+    let found = conflicts::list(app, caller)?;
+    Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, clock)).collect())
+}
+
 /// `?retire=` of a path.
 fn asked(path: &str) -> Option<String> {
     let query = path.split_once('?').map_or("", |(_, query)| query);
@@ -66,6 +72,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result
         retiring: retiring.and_then(|node| Retiring::of(node, &fleet, confirm, retire_denied.clone(), &clock)),
         invitation: beside.invitation,
         nodes: lines(app, &fleet, retire_denied.is_none())?,
+        conflicts: conflicts(app, caller, &clock)?,
         stories: StoryLine::all(&fleet, &clock),
         invite: Invite::of(beside.sent, problem, denied(app, caller, Permission::FleetInvite)),
         role: Role::of(&fleet, denied(app, caller, Permission::FleetEdit)),
@@ -140,6 +147,7 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     #[derive(Serialize)]
     struct Live {
         honesty: Honesty,
+        conflicts: Vec<ConflictLine>,
         stories: Vec<StoryLine>,
         nodes: Vec<NodeLine>,
     }
@@ -152,10 +160,12 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     let can_retire = denied(app, caller, Permission::FleetRetire).is_none();
     let live = Live {
         honesty: Honesty::of(&fleet, &clock),
+        conflicts: conflicts(app, caller, &clock)?,
         stories: StoryLine::all(&fleet, &clock),
         nodes: lines(app, &fleet, can_retire)?,
     };
     pieces.add("honesty", "honesty", &live)?;
+    pieces.add("fleet-conflicts", "fleet_conflicts", &live)?;
     pieces.add("fleet-stories", "fleet_stories", &live)?;
     if live.nodes.len() <= WHOLE_MAX {
         return pieces.add("fleet-nodes", "fleet_nodes", &live);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::qr;
 use crate::fleet::state::{FleetView, NodeView};
 use crate::web::Problem;
+use crate::web::api::conflicts::{ConflictVersion, ConflictView};
 use crate::web::api::fleet::{self, Invite as Wanted};
 use crate::web::pages::parts::chrome::Chrome;
 use crate::web::pages::parts::field::{Choice, Field, Sent, choices};
@@ -14,6 +15,8 @@ use crate::web::pages::parts::honesty::Honesty;
 use crate::web::pages::parts::row::within;
 use crate::web::pages::parts::words::{self, Clock};
 
+/// Characters of a value that was changed in two ways.
+const VALUE_CHARS_MAX: usize = 200;
 /// Stories shown, the newest.
 const STORIES_MAX: usize = 50;
 /// A clock that is further off is worth saying, milliseconds.
@@ -39,12 +42,39 @@ pub struct View {
     pub invitation: Option<Invitation>,
     /// All nodes.
     pub nodes: Vec<NodeLine>,
+    /// What was changed in two ways.
+    #[serde(default)]
+    pub conflicts: Vec<ConflictLine>,
     /// What happened, newest first.
     pub stories: Vec<StoryLine>,
     /// To invite.
     pub invite: Invite,
     /// To take the role; none where this node has it, or is alone.
     pub role: Option<Role>,
+}
+
+/// One thing that was changed in two ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictLine {
+    /// What it is, and what it is called.
+    pub what: String,
+    #[allow(missing_docs)]
+    pub name: String,
+    /// Where it is changed; none if that is on its own node.
+    pub url: Option<String>,
+    /// What was said; what counts comes first.
+    pub versions: Vec<VersionLine>,
+}
+
+/// What one of them said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionLine {
+    /// It counts until someone chooses.
+    pub counts: bool,
+    /// What it says.
+    pub text: String,
+    /// Who said so, where and when.
+    pub by_text: String,
 }
 
 /// A node that is about to be retired.
@@ -265,6 +295,57 @@ impl StoryLine {
             text: story.text.clone(),
         };
         fleet.stories.iter().take(STORIES_MAX).map(line).collect()
+    }
+}
+
+impl ConflictLine {
+    /// Of one.
+    pub fn of(conflict: &ConflictView, clock: &Clock) -> Self {
+        let part = |text: &str| text.replace('_', " ");
+        let line = |(index, version): (usize, &ConflictVersion)| VersionLine {
+            counts: index == 0,
+            text: version.value.as_ref().map_or_else(|| version.act.to_owned(), plain),
+            by_text: format!("{} on {}, {}", version.by, version.node_name, within(&clock.day_and_time(version.at))),
+        };
+        let url = match conflict.kind.as_str() {
+            "user" => Some("/people".to_owned()),
+            "annotation" => Some(format!("/recordings/{}", conflict.id)),
+            _ => None,
+        };
+        let kind = match conflict.kind.as_str() {
+            "user" => "Person",
+            "room" => "Room",
+            "channels" => "Channels",
+            "annotation" => "Recording",
+            "handling" => "Incident",
+            "setting" => "Setting",
+            "member" => "Node",
+            _ => "Fleet",
+        };
+        Self {
+            what: format!("{kind}, {}", part(&conflict.part)),
+            name: conflict.name.clone(),
+            url,
+            versions: conflict.versions.iter().enumerate().map(line).collect(),
+        }
+    }
+}
+
+/// A value for people: `name: Hall A, time zone: UTC`; the beginning of a long one.
+fn plain(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    let text = match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{}: {}", name.replace('_', " "), plain(value)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -1,0 +1,121 @@
+//! What was said in two ways by people who did not know of each other, and waits for someone to choose.
+//!
+//! Lives here: finding it, by an index that each kind of policy declares. Does not: choosing. Whoever says the thing anew
+//! replaces all that was said of it before, so every page that edits it ends it.
+
+use jiff::Timestamp;
+use replicate::core::entry::{Entry, Op};
+use replicate::core::index::Keys;
+use replicate::core::record::Record;
+use replicate::disk::store::Scan;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Id, Store, StoreError, value};
+
+/// The most records that are told, of each kind: beyond, some are told when others are settled.
+pub const HELD_MAX: usize = 200;
+/// Kinds that several people may write, and the index of what is held of each.
+const INDEXES: [(&str, &str); 8] = [
+    ("user", "user_held"),
+    ("room", "room_held"),
+    ("channels", "channels_held"),
+    ("annotation", "annotation_held"),
+    ("handling", "handling_held"),
+    ("setting", "setting_held"),
+    ("member", "member_held"),
+    ("fleet", "fleet_held"),
+];
+/// Whose value is nobody's to see.
+const SECRETS: [(&str, &str); 2] = [("user", "cred"), ("member", "key")];
+
+/// One thing that stands in two or more ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// What kind of record, and which.
+    pub kind: String,
+    #[allow(missing_docs)]
+    pub id: Id,
+    /// What it is called, if it has a name.
+    pub name: String,
+    /// Which part of it.
+    pub group: String,
+    /// All that was said, what counts until someone chooses first.
+    pub versions: Vec<HeldVersion>,
+}
+
+/// What one of them said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldVersion {
+    /// `set`, `disabled`, `enabled`, `deleted` or `restored`.
+    pub act: &'static str,
+    /// What it sets; none for what sets nothing, and for secrets.
+    pub value: Option<Value>,
+    /// Who, by the journal's name for them.
+    pub by: String,
+    /// When, by the clock of the node.
+    pub at: Timestamp,
+    /// On which node.
+    pub node: Id,
+}
+
+/// The index of what is held: one key for all.
+pub(super) fn held(record: &Record) -> Vec<Vec<u8>> {
+    if record.conflicts().is_empty() { Vec::new() } else { vec![Vec::new()] }
+}
+
+impl Store {
+    /// All that is held.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn held(&self) -> Result<Vec<Held>, StoreError> {
+        let mut found = Vec::new();
+        for (kind, index) in INDEXES {
+            let scan = Scan { index: index.into(), keys: Keys::All, is_backward: false, after: None, limit: HELD_MAX };
+            for hit in self.scan(&scan)? {
+                found.extend(of_record(kind, &hit.record));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn of_record(kind: &str, record: &Record) -> Vec<Held> {
+    let held = |conflict: replicate::core::record::Conflict| Held {
+        kind: kind.to_owned(),
+        id: Id::from_record(record.id()),
+        name: name(record),
+        versions: record.versions(&conflict.group).into_iter().filter_map(|entry| version(kind, entry)).collect(),
+        group: conflict.group,
+    };
+    record.conflicts().into_iter().map(held).collect()
+}
+
+fn version(kind: &str, entry: &Entry) -> Option<HeldVersion> {
+    let fields = entry.fields.as_ref()?;
+    let is_told = fields.op == Op::Put && !SECRETS.contains(&(kind, fields.g.as_str()));
+    Some(HeldVersion {
+        act: match fields.op {
+            Op::Disable => "disabled",
+            Op::Enable => "enabled",
+            Op::Delete => "deleted",
+            Op::Restore => "restored",
+            Op::Put | Op::Open | Op::Unknown(_) => "set",
+        },
+        value: is_told.then(|| serde_json::from_str(fields.val.get()).ok()).flatten(),
+        by: fields.by.clone(),
+        at: Timestamp::from_millisecond(fields.t.wall).unwrap_or(Timestamp::UNIX_EPOCH),
+        node: Id(Uuid::from_bytes(entry.at.dot.node.0)),
+    })
+}
+
+/// What people call it: the first group that has a name or a title.
+fn name(record: &Record) -> String {
+    let named = |group: &str| {
+        let value: Value = value(record, group)?;
+        let name = value.as_str().or_else(|| value["name"].as_str()).or_else(|| value["title"].as_str())?;
+        Some(name.to_owned())
+    };
+    ["profile", "label", "name"].into_iter().find_map(named).unwrap_or_default()
+}
