@@ -43,7 +43,6 @@ pub struct View {
     /// All nodes.
     pub nodes: Vec<NodeLine>,
     /// What was changed in two ways.
-    #[serde(default)]
     pub conflicts: Vec<ConflictLine>,
     /// What happened, newest first.
     pub stories: Vec<StoryLine>,
