@@ -55,12 +55,11 @@ pub struct Cables {
 
 impl Cables {
     /// Lays cables for so many nodes. `None`, and a word, where the machine does not let us: as another user than root, or
-    /// in a container without rights. On a build server that is a failure.
+    /// in a container without rights. `tests/run` then says in its last lines that nothing is known of these tests.
     pub fn lay(nodes: usize) -> Option<Cables> {
         sweep();
         match Cables::try_lay(nodes) {
             Ok(cables) => Some(cables),
-            Err(why) if std::env::var_os("CI").is_some() => panic!("no network namespaces on a build server: {why}"),
             Err(why) => {
                 eprintln!("NOT TRIED: no network namespaces ({why})");
                 None
