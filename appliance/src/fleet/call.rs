@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::Fleet;
-use super::tls::{DialError, PeerKey, dial};
+use super::tls::{PeerKey, dial_any};
 use crate::store::{Id, StoreError};
 
 /// Says for whom a node asks: the person's id.
@@ -66,21 +66,12 @@ impl Fleet {
             let value = HeaderValue::from_str(&value).map_err(|error| unreached(error.to_string()))?;
             request.headers_mut().insert(HeaderName::from_static(name), value);
         }
-        let mut last = "it has told no address".to_owned();
-        for address in &member.profile.addresses {
-            let stream = match dial(address, &self.0.identity, key).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    last = error.to_string();
-                    continue;
-                }
-            };
-            if let Ok(host) = HeaderValue::from_str(address) {
-                request.headers_mut().insert(header::HOST, host);
-            }
-            return send(stream, request).await.map_err(|error| unreached(error.to_string()));
+        let dialled = dial_any(&member.profile.addresses, &self.0.identity, key).await;
+        let (stream, address) = dialled.map_err(|error| unreached(error.to_string()))?;
+        if let Ok(host) = HeaderValue::from_str(address) {
+            request.headers_mut().insert(header::HOST, host);
         }
-        Err(unreached(last))
+        send(stream, request).await.map_err(|error| unreached(error.to_string()))
     }
 }
 
@@ -99,10 +90,4 @@ where
         }
     });
     sender.send_request(request).await
-}
-
-impl From<DialError> for String {
-    fn from(error: DialError) -> Self {
-        error.to_string()
-    }
 }

@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::call::send;
-use super::tls::{PeerKey, dial};
+use super::tls::{PeerKey, dial_any};
 use super::{Fleet, links};
 use crate::access::acts::JoinFleet;
 use crate::access::invitations::Token;
@@ -150,36 +150,28 @@ impl Fleet {
         key: PeerKey,
         application: &Application,
     ) -> Result<(Admission, String), JoinError> {
-        let mut last = "the invitation names no address".to_owned();
-        for address in &token.addresses {
-            let stream = match dial(address, &self.0.identity, key).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    last = error.to_string();
-                    continue;
-                }
-            };
-            let body = serde_json::to_vec(application).map_err(std::io::Error::from)?;
-            let request = Request::builder()
-                .method(Method::POST)
-                .uri(ENROL)
-                .header(header::HOST, address)
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Body::from(body))
-                .map_err(|error| JoinError::Unreached(error.to_string()))?;
-            let answer = send(stream, request).await.map_err(|error| JoinError::Unreached(error.to_string()))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| JoinError::Unreached(error.to_string()))?.to_bytes();
-            if !status.is_success() {
-                let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-                let why = told["detail"].as_str().unwrap_or(status.as_str()).to_owned();
-                return Err(JoinError::Refused(why));
-            }
-            let admission = serde_json::from_slice(&body).map_err(|error| JoinError::Refused(error.to_string()))?;
-            return Ok((admission, address.clone()));
+        fn unreached(error: impl std::fmt::Display) -> JoinError {
+            JoinError::Unreached(error.to_string())
         }
-        Err(JoinError::Unreached(last))
+        let (stream, address) = dial_any(&token.addresses, &self.0.identity, key).await.map_err(unreached)?;
+        let body = serde_json::to_vec(application).map_err(std::io::Error::from)?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(ENROL)
+            .header(header::HOST, address)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .map_err(unreached)?;
+        let answer = send(stream, request).await.map_err(unreached)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(unreached)?.to_bytes();
+        if !status.is_success() {
+            let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let why = told["detail"].as_str().unwrap_or(status.as_str()).to_owned();
+            return Err(JoinError::Refused(why));
+        }
+        let admission = serde_json::from_slice(&body).map_err(|error| JoinError::Refused(error.to_string()))?;
+        Ok((admission, address.to_owned()))
     }
 
     async fn first_records(&self) -> Result<(), JoinError> {

@@ -21,14 +21,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::join::Bootstrap;
-use super::tls::{PeerKey, dial};
+use super::tls::{DialError, PeerKey, dial};
 use super::{Fleet, held, id_of, node_id};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
 use crate::service::live::Live;
 use crate::service::moment;
-use crate::store::fleet::{Inventory, Member};
+use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Edits, Id};
 use crate::sys::{clock, disk, files, rng};
 
@@ -280,11 +280,7 @@ impl Fleet {
             ),
             Event::Quarantined(why) => ("doubled", format!("{}: {why}.", crate::store::STANDS_STILL)),
             Event::Doubled(node) => {
-                let name = self.name_of(id_of(node));
-                let text = format!(
-                    "Two machines call themselves {name}: a copied disk. Both were told, and neither's new records are taken until one is chosen (`rakkr renew` on it)."
-                );
-                ("clone", text)
+                ("clone", two_machines(&self.name_of(id_of(node))))
             }
             Event::StoreFailed(why) => {
                 let text = format!(
@@ -315,11 +311,7 @@ impl Fleet {
                 self.tell(at, "fork", text);
             }
             Told::Clone { node, .. } => {
-                let name = self.name_of(id_of(*node));
-                let text = format!(
-                    "There are two nodes that call themselves {name}: a copied disk. Neither's new records are taken until one is set up anew."
-                );
-                self.tell(at, "clone", text);
+                self.tell(at, "clone", two_machines(&self.name_of(id_of(*node))));
             }
             Told::OurOwnFuture { .. } => {
                 let text = format!(
@@ -343,7 +335,7 @@ impl Fleet {
                 let other = self.name_of(id_of(theirs.node));
                 let seconds = to_ms.saturating_sub(from_ms) / 1_000;
                 let text = format!(
-                    "The fleet was split for {seconds} s: this node (term {}) and {other} (term {}) both coordinated. Records of both sides are kept; what two people changed in two ways is shown where it is.",
+                    "The fleet was split for {seconds} s: this node (term {}) and {other} (term {}) both coordinated. Records of both sides are kept; what two people changed in two ways is told on the fleet's page.",
                     ours.epoch, theirs.epoch
                 );
                 ("healed", text)
@@ -359,11 +351,9 @@ impl Fleet {
         self.tell(at, kind, text);
     }
 
-    /// What a node is called; one that nobody introduced by the beginning of its id.
-    pub(super) fn name_of(&self, node: Id) -> String {
-        let member = self.0.store.member(node).ok().flatten();
-        let name = member.map(|member| member.profile.name).filter(|name| !name.is_empty());
-        name.unwrap_or_else(|| node.to_string().chars().take(8).collect())
+    /// What a node is called, as the records say now.
+    fn name_of(&self, node: Id) -> String {
+        called(node, self.0.store.member(node).ok().flatten().as_ref())
     }
 
     /// Carries a link that another node dialled. Whoever calls has looked the key up in the roster.
@@ -377,6 +367,12 @@ impl Fleet {
         let ended = hub.run_link(socket, node_id(peer), false).await;
         tracing::debug!(%peer, %ended, "a link that was dialled to us ended");
     }
+}
+
+fn two_machines(name: &str) -> String {
+    format!(
+        "Two machines call themselves {name}: a copied disk. Both were told, and neither's new records are taken until one is chosen (`rakkr renew` on it)."
+    )
 }
 
 fn candidate(member: &Member, first: Option<Id>) -> election::Member {
@@ -471,7 +467,7 @@ impl Fleet {
             Some(member) if !member.profile.addresses.is_empty() => member.profile.addresses,
             _ => self.bootstrap().map(|kept| kept.addresses).unwrap_or_default(),
         };
-        let mut last = "it has told no address".to_owned();
+        let mut last = DialError::NoAddress.to_string();
         for address in addresses {
             match self.dial_at(&address, peer.key).await {
                 Ok(socket) => return Ok(socket),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Fleet, Reached, Story, held, id_of, node_id};
-use crate::store::fleet::{Inventory, Member};
+use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Id, StoreError};
 use crate::sys::clock;
 
@@ -107,6 +107,13 @@ pub struct NodeView {
     pub clock_offset_ms: Option<i64>,
 }
 
+impl NodeView {
+    /// Whether it is spoken with: current or behind.
+    pub fn is_reached(&self) -> bool {
+        ["current", "behind"].contains(&self.state)
+    }
+}
+
 /// What is the same on all nodes that are current.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StateHashes {
@@ -194,7 +201,7 @@ impl Fleet {
         let member = members.iter().find(|member| member.id == id);
         Some(CoordinatorView {
             node_id: id.to_string(),
-            name: self.name_of(id),
+            name: called(id, member),
             epoch: token.epoch,
             since,
             mode: match mode {

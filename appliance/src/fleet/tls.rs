@@ -59,6 +59,9 @@ pub enum DialError {
     /// Something answers, and it is not the node whose key is known.
     #[error("at {address} answers something that does not hold the key of the node: {error}")]
     NotThem { address: String, error: io::Error },
+    /// Nobody said where it is.
+    #[error("it has told no address")]
+    NoAddress,
     /// Our own key cannot be used.
     #[error("this node's key cannot be used: {0}")]
     OurKey(String),
@@ -93,6 +96,31 @@ pub fn browsers(identity: &Identity) -> Result<ServerConfig, Error> {
         .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+impl From<DialError> for String {
+    fn from(error: DialError) -> Self {
+        error.to_string()
+    }
+}
+
+/// Connects to the node that holds a key at the first of its addresses that leads to it; says at which.
+///
+/// # Errors
+/// [`DialError`] of the last address.
+pub async fn dial_any<'a>(
+    addresses: &'a [String],
+    identity: &Identity,
+    key: PeerKey,
+) -> Result<(TlsStream<TcpStream>, &'a str), DialError> {
+    let mut last = DialError::NoAddress;
+    for address in addresses {
+        match dial(address, identity, key).await {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Connects to the node that holds a key.

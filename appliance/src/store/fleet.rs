@@ -100,6 +100,12 @@ pub struct Member {
     pub version: String,
 }
 
+/// What a node is called; one that nobody introduced by the beginning of its id.
+pub fn called(node: Id, member: Option<&Member>) -> String {
+    let name = member.map(|member| member.profile.name.clone()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| node.to_string().chars().take(8).collect())
+}
+
 /// What a node says of itself; written by it alone, when something of it changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {

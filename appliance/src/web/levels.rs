@@ -194,7 +194,7 @@ fn look(app: &App, caller: &Caller) -> Result<Vec<Node>, Problem> {
     for node in app.fleet.view()?.nodes {
         let Ok(id) = node.id.parse::<Id>() else { continue };
         if node.state != "retired" && sees(app, caller, Permission::NodeRead, &nodes.of_node(id)) {
-            seen.push(Node { id, is_reached: id != us && ["current", "behind"].contains(&node.state) });
+            seen.push(Node { id, is_reached: id != us && node.is_reached() });
         }
     }
     seen.truncate(NODES_MAX);

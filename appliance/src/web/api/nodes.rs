@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::access::{Permission, Resource, ResourceKind, Room as Place, RoomId, Target, Thing};
 use crate::store::Id;
-use crate::store::fleet::Member;
+use crate::store::fleet::{Member, called};
 use crate::store::incidents::Known;
 use crate::store::recordings::Recording;
 use crate::store::rooms::Room;
@@ -35,13 +35,13 @@ impl Nodes {
         })
     }
 
-    /// What a node is called; one that nobody introduced by the beginning of its id.
+    /// What a node is called; this one knows its own name before the roster does.
     pub fn name(&self, node: Id) -> String {
         let member = self.members.iter().find(|member| member.id == node);
-        match member.map(|member| member.profile.name.clone()).filter(|name| !name.is_empty()) {
-            Some(name) => name,
-            None if node == self.us => self.our_name.clone(),
-            None => node.to_string().chars().take(8).collect(),
+        match member {
+            Some(member) if !member.profile.name.is_empty() => member.profile.name.clone(),
+            _ if node == self.us => self.our_name.clone(),
+            _ => called(node, None),
         }
     }
 

@@ -14,7 +14,7 @@ use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::honesty::Honesty;
-use super::parts::visit::{Guest, Visit};
+use super::parts::visit::{Guest, Visit, query_value};
 use super::parts::words::Clock;
 use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
@@ -39,7 +39,7 @@ struct Beside<'a> {
 /// Shows the page; `?retire=` asks about a node.
 pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Answer {
     Ok(blocking(move || {
-        let retiring = asked(&visit.path);
+        let retiring = query_value(&visit.path, "retire");
         page(&app, &caller, &visit, Beside { retiring: retiring.as_deref(), ..Beside::default() })
     })
     .await??)
@@ -48,12 +48,6 @@ pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Ans
 fn conflicts(app: &App, caller: &Caller, clock: &Clock) -> Result<Vec<ConflictLine>, Problem> {
     let found = conflicts::list(app, caller)?;
     Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, clock)).collect())
-}
-
-/// `?retire=` of a path.
-fn asked(path: &str) -> Option<String> {
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "retire").map(|(_, value)| value.into_owned())
 }
 
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
@@ -171,15 +165,4 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
         return pieces.add("fleet-nodes", "fleet_nodes", &live);
     }
     live.nodes.iter().try_for_each(|item| pieces.add(&format!("node-{}", item.id), "fleet_node", &One { item }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::asked;
-
-    #[test]
-    fn a_link_says_which_node_is_to_be_retired() {
-        assert_eq!(asked("/fleet?retire=0199-a").as_deref(), Some("0199-a"));
-        assert_eq!(asked("/fleet"), None);
-    }
 }

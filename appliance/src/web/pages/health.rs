@@ -9,7 +9,7 @@ use super::parts::chrome::{self, About, Chrome, denied};
 use super::parts::field::Sent;
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::incident::{self, Incident, Past};
-use super::parts::visit::{Guest, Two, Visit, encoded};
+use super::parts::visit::{Guest, Two, Visit, encoded, query_value};
 use super::parts::words::{self, Clock};
 use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
@@ -94,9 +94,7 @@ pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Ans
 fn page(app: &App, caller: &Caller, visit: &Visit, problem: Option<&Problem>) -> Result<Response, Problem> {
     may(app, caller, Permission::HealthRead, &the_node(app)?)?;
     let clock = chrome::room_clock(app);
-    let query = visit.path.split_once('?').map_or("", |(_, query)| query);
-    let cursor = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
-    let cursor = cursor.map(|(_, cursor)| cursor.into_owned()).filter(|cursor| !cursor.is_empty());
+    let cursor = query_value(&visit.path, "cursor").filter(|cursor| !cursor.is_empty());
     let found = incidents::list(
         app,
         caller,

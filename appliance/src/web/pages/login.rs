@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::chrome::{self, About, Chrome};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash};
-use super::parts::visit::{Door, Guest, Visit, is_ours};
+use super::parts::visit::{Door, Guest, Visit, is_ours, query_value};
 use super::{Answer, again, show_with};
 use crate::access::Ctx;
 use crate::web::api::auth::{self, clear_cookie, set_cookie};
@@ -62,9 +62,7 @@ pub async fn show(State(app): State<App>, door: Door) -> Answer {
 
 /// Where to go after log-in, from the query.
 fn next_of(visit: &Visit) -> String {
-    let query = visit.path.split_once('?').map_or("", |(_, query)| query);
-    let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
-    safe(next.map(|(_, next)| next.into_owned()).unwrap_or_default())
+    safe(query_value(&visit.path, "next").unwrap_or_default())
 }
 
 /// Only a page of ours, and not the log-in itself.

@@ -13,7 +13,7 @@ use super::parts::chrome::{self, About, denied};
 use super::parts::field::Sent;
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::row::{State as RowState, is_live, title};
-use super::parts::visit::{Guest, Two, Visit};
+use super::parts::visit::{Guest, Two, Visit, query_value};
 use super::parts::words::{self, Clock};
 use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
@@ -69,9 +69,10 @@ fn page(app: &App, caller: &Caller, visit: &Visit, id: TakeId, problem: Option<&
 
 /// `?t=` of a path.
 fn place_of(path: &str) -> f64 {
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    let t = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "t");
-    t.and_then(|(_, value)| value.parse::<f64>().ok()).filter(|seconds| seconds.is_finite()).unwrap_or(0.0)
+    query_value(path, "t")
+        .and_then(|value| value.parse::<f64>().ok())
+        .filter(|seconds| seconds.is_finite())
+        .unwrap_or(0.0)
 }
 
 fn mark_denied(app: &App, caller: &Caller, detail: &RecordingDetail) -> Option<String> {

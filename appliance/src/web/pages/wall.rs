@@ -19,7 +19,7 @@ use super::parts::chrome::{self, About, Chrome};
 use super::parts::field::Sent;
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::honesty::Honesty;
-use super::parts::visit::{Guest, Two, Visit};
+use super::parts::visit::{Guest, Two, Visit, query_value};
 use super::parts::words;
 use super::recordings::Chip;
 use super::{Answer, Pieces, again, show_with};
@@ -73,13 +73,8 @@ struct Asked {
 
 impl Asked {
     fn of(path: &str) -> Self {
-        let query = path.split_once('?').map_or("", |(_, query)| query);
-        let value = |wanted: &str| {
-            form_urlencoded::parse(query.as_bytes())
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.into_owned())
-        };
-        Self { show: Show::named(&value("show").unwrap_or_default()), is_kiosk: value("kiosk").as_deref() == Some("1") }
+        let show = Show::named(&query_value(path, "show").unwrap_or_default());
+        Self { show, is_kiosk: query_value(path, "kiosk").as_deref() == Some("1") }
     }
 
     fn url(self) -> String {

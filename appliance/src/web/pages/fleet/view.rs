@@ -231,7 +231,7 @@ impl NodeLine {
     pub fn of(node: &NodeView, room: Option<&String>, leads: Option<&str>, can_retire: bool, clock: &Clock) -> Self {
         let (tone, picture, word) = state(node);
         let url = node.addresses.first().map(|at| format!("https://{at}/"));
-        let is_reached = ["current", "behind"].contains(&node.state);
+        let is_reached = node.is_reached();
         Self {
             id: node.id.clone(),
             name: node.name.clone(),

@@ -52,6 +52,13 @@ impl Visit {
     }
 }
 
+/// A value of a path's query; of two of one name the first.
+pub fn query_value(path: &str, name: &str) -> Option<String> {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+}
+
 /// A person who may look around.
 pub struct Guest {
     /// Who.
@@ -155,6 +162,12 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_says_which_node_is_to_be_retired() {
+        assert_eq!(query_value("/fleet?retire=0199-a", "retire").as_deref(), Some("0199-a"));
+        assert_eq!(query_value("/fleet", "retire"), None);
+    }
 
     #[test]
     fn nobody_is_sent_to_another_site() {

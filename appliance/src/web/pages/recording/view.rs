@@ -294,7 +294,7 @@ fn audio_of(app: &App, caller: &Caller, detail: &RecordingDetail) -> Result<Stri
         return Ok(format!("/api/v1/recordings/{id}"));
     };
     let theirs = node.to_string();
-    let is_there = |node: &NodeView| node.id == theirs && ["current", "behind"].contains(&node.state);
+    let is_there = |node: &NodeView| node.id == theirs && node.is_reached();
     let is_reached = app.fleet.view().is_ok_and(|fleet| fleet.nodes.iter().any(is_there));
     match caller.actor.abroad() {
         Some(_) if is_reached => Ok(format!("/api/v1/nodes/{node}/calls/recordings/{id}")),
