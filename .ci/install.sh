@@ -8,9 +8,6 @@ demo_packages="$build_packages jackd2 asterisk-core-sounds-en-wav"
 test_packages="$demo_packages jack-tools jack-capture rotter ffmpeg sox libsox-fmt-all flac opus-tools mediainfo
     sndfile-programs alsa-utils faketime e2fsprogs util-linux iproute2 sysstat systemd"
 
-# What looks at the pages of a real node: a browser, and what drives it.
-browser_packages="chromium nodejs npm"
-
 nextest_version=0.9.151
 deny_version=0.20.2
 
@@ -56,10 +53,16 @@ need_packages() {
         -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 $missing >&2
 }
 
-# try_packages NAME...: the same, for what only one step needs. False, with the reason, if there is no way to get them.
-try_packages() {
-    (need_packages "$@") || {
-        say "These packages could not be installed: $*"
+# Any Node will do: Debian's packages conflict with one from elsewhere.
+need_node() {
+    command -v npm >/dev/null || need_packages nodejs npm
+}
+
+# What looks at the pages of a real node: a browser, and what drives it. False, with the reason, if there is no way to
+# get them: only one step needs them.
+try_browser() {
+    (need_node && { [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || need_packages chromium; }) || {
+        say "A browser could not be installed: the lines above say why."
         return 1
     }
 }
@@ -78,7 +81,7 @@ build_assets() {
     assets=$root/web-assets
     newest=$(find "$assets/src" "$assets/static" "$assets/package-lock.json" "$assets/build.mjs" -newer "$assets/dist/manifest.json" 2>/dev/null | head -n 1)
     if [ -e "$assets/dist/manifest.json" ] && [ -z "$newest" ]; then return 0; fi
-    command -v npm >/dev/null || need_packages nodejs npm
+    need_node
     say "Building the pages' scripts"
     (cd "$assets" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build) >&2 ||
         say "The scripts could not be built (is the npm registry reachable?): the pages go without script."
