@@ -40,7 +40,8 @@ fn a_capture_that_could_not_run_marks_what_it_missed() {
     room.feed.play(ms(500));
     let take = room.appliance.stop(&id);
     assert!(!take.gaps.is_empty(), "a process that stood still for a second missed frames");
-    room.appliance.check(&take).assert_declared(&take, 0);
+    // The server waits for nobody, the feed neither: as all wake up it may miss a cycle, and its ports repeat a period.
+    room.appliance.check(&take).assert_declared(&take, room.server.options.period.into());
 }
 
 #[test]
