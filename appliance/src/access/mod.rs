@@ -8,6 +8,7 @@
 mod actor;
 pub mod acts;
 mod allowed;
+pub mod choose;
 pub mod claim;
 mod ctx;
 mod desk;

@@ -16,7 +16,7 @@ use super::{Access, AccessError, Allowed, Ctx, RULES, Refused};
 use crate::domain::access::{Answer, GroupId, Permission, Person, Role, Rules, Target, UserId, decide};
 use crate::domain::words;
 use crate::store::people::{PEOPLE_MAX, User, login_key};
-use crate::store::{Edits, Id};
+use crate::store::{Edits, Id, StoreError};
 
 /// Words of a password that is given to someone: 66 bits.
 const GIVEN_WORDS: usize = 6;
@@ -210,7 +210,7 @@ impl Access {
     }
 
     /// Checks and keeps a change, alone; what was refused is in the journal.
-    fn change<A: Act, T>(
+    pub(super) fn change<A: Act, T>(
         &self,
         mut allowed: Allowed<A>,
         work: impl FnOnce(&mut Allowed<A>) -> Result<(Edits, T), AccessError>,
@@ -248,7 +248,9 @@ impl Access {
                 others.push(after.clone());
             })?;
             let mut edits = allowed.edits();
-            if told(&User { is_disabled: before.is_disabled, ..after.clone() }) != told(&before) {
+            // Of two that were said elsewhere the one that counts may be said anew: that ends it.
+            let is_held = || Ok::<_, StoreError>(!self.store.held_of("user", id)?.is_empty());
+            if told(&User { is_disabled: before.is_disabled, ..after.clone() }) != told(&before) || is_held()? {
                 edits.put_user(&after);
             }
             match (before.is_disabled, after.is_disabled) {
@@ -271,7 +273,7 @@ impl Access {
         })
     }
 
-    fn check_profile(&self, user: &User) -> Result<(), AccessError> {
+    pub(super) fn check_profile(&self, user: &User) -> Result<(), AccessError> {
         check_name(&user.name).map_err(|why| AccessError::bad("name", why))?;
         check_email(&user.email).map_err(|why| AccessError::bad("email", why))?;
         let key = login_key(&user.email);
@@ -281,7 +283,11 @@ impl Access {
     }
 
     /// Whether someone who is enabled may manage people and the whole node, after a change.
-    fn someone_is_left(&self, rules: &Rules, change: impl FnOnce(&mut Vec<User>)) -> Result<(), AccessError> {
+    pub(super) fn someone_is_left(
+        &self,
+        rules: &Rules,
+        change: impl FnOnce(&mut Vec<User>),
+    ) -> Result<(), AccessError> {
         let mut people = self.store.users()?;
         change(&mut people);
         if people.iter().any(|user| may_manage(user, rules)) { Ok(()) } else { Err(AccessError::NobodyLeft) }
@@ -321,7 +327,7 @@ pub(super) fn may_manage(user: &User, rules: &Rules) -> bool {
     may(Permission::AuthManage) && may(Permission::SystemAdmin)
 }
 
-fn owners_only<A: Act>(allowed: &Allowed<A>, is_about_owner: bool) -> Result<(), AccessError> {
+pub(super) fn owners_only<A: Act>(allowed: &Allowed<A>, is_about_owner: bool) -> Result<(), AccessError> {
     if is_about_owner && !allowed.is_by_owner() { Err(AccessError::OwnersOnly) } else { Ok(()) }
 }
 

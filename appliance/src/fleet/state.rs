@@ -101,6 +101,9 @@ pub struct NodeView {
     pub activity: String,
     /// Room on its disk, bytes: left, and in all; zeros if it never said.
     pub disk_bytes: (u64, u64),
+    /// It is retired, and so is every node that said so: two retired each other, neither knowing. A third says which one
+    /// goes, by retiring it again; the other then counts again.
+    pub is_disputed: bool,
     /// Changes that it made after it was retired and that are here: they do not count.
     pub void_changes: u64,
     /// How far its clock is from ours, milliseconds.
@@ -158,16 +161,15 @@ impl Fleet {
         let inventories = store.inventories()?;
         let reached = held(&self.0.reached).clone();
         let void = store.void_changes()?;
-        let mut nodes: Vec<NodeView> = members
-            .iter()
-            .map(|member| {
-                let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
-                let how = reached.get(&member.id).cloned().unwrap_or_default();
-                let void_changes = void.get(&member.id).copied().unwrap_or_default();
-                let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
-                NodeView { void_changes, ..node(member, us, now, peer, said, how) }
-            })
-            .collect();
+        let mut nodes = Vec::new();
+        for member in &members {
+            let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
+            let how = reached.get(&member.id).cloned().unwrap_or_default();
+            let void_changes = void.get(&member.id).copied().unwrap_or_default();
+            let is_disputed = member.is_retired && store.is_disputed(member.id)?;
+            let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
+            nodes.push(NodeView { void_changes, is_disputed, ..node(member, us, now, peer, said, how) });
+        }
         nodes.sort_by_key(|node| node.state == "retired");
         let of = nodes.iter().filter(|node| node.state != "retired").count();
         Ok(FleetView {
@@ -320,6 +322,7 @@ fn node(
         room_id: said.and_then(|said| said.room).map(|room| room.to_string()),
         activity: said.map(|said| said.state.clone()).unwrap_or_default(),
         disk_bytes: said.map(|said| said.disk).unwrap_or_default(),
+        is_disputed: false,
         void_changes: 0,
         clock_offset_ms: peer.and_then(|peer| peer.offset).map(|offset| offset.ms),
     }

@@ -123,6 +123,25 @@ fn user(record: &Record) -> Option<User> {
     })
 }
 
+impl User {
+    /// They, if a group of their record had this value; none if it is not what this version reads.
+    pub fn with(&self, group: &str, value: &serde_json::Value) -> Option<Self> {
+        let mut user = self.clone();
+        match group {
+            "profile" => {
+                let profile: Profile = serde_json::from_value(value.clone()).ok()?;
+                (user.name, user.email) = (profile.name, profile.email);
+            }
+            "roles" => {
+                let roles: Roles = serde_json::from_value(value.clone()).ok()?;
+                (user.roles, user.groups) = (roles.roles, roles.groups);
+            }
+            _ => return None,
+        }
+        Some(user)
+    }
+}
+
 impl Edits {
     /// Adds a person, or changes name, log-in, roles and groups of one.
     pub fn put_user(&mut self, user: &User) {

@@ -16,7 +16,7 @@ use super::api::{
     audit, auth, backup, claim, conflicts, docs, fleet, health, incidents, node, people, recordings, settings,
 };
 use super::caller::IsTls;
-use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer};
+use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer, whose};
 use crate::fleet::PEER_PATH;
 use crate::fleet::join::ENROL;
 
@@ -66,7 +66,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(settings::put_pin))
         .routes(routes!(fleet::get_fleet))
         .routes(routes!(fleet::get_state_hash))
-        .routes(routes!(conflicts::get_conflicts))
+        .routes(routes!(conflicts::get_conflicts, conflicts::post_conflict))
         .routes(routes!(fleet::post_invitation))
         .routes(routes!(fleet::post_join))
         .routes(routes!(fleet::post_coordinate))
@@ -152,6 +152,7 @@ pub fn router(app: App, is_tls: bool) -> Router {
     let (api, _) = api().split_for_parts();
     api.fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), whose::carry))
         .merge(pages())
         .merge(peers())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

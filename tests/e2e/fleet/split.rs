@@ -34,11 +34,16 @@ fn a_fleet_split_in_two_keeps_both_edits() {
         assert_eq!(held_names(member, &mo), ["Mo of the north", "Mo of the south"], "neither is lost");
     }
 
-    change(&members[1], &mo, json!({"name": "Mo"}));
+    // Somebody chooses, on the third node: the one that does not count as yet.
+    let other = held(&members[1], &mo)["versions"][1].clone();
+    let body = json!({"kind": "user", "id": mo, "part": "profile", "version": other["version"]});
+    members[1].post("/api/v1/fleet/conflicts", &body).is(204);
     wait_settled(&members.iter().collect::<Vec<_>>());
     for member in &members {
-        assert!(held_names(member, &mo).is_empty(), "said anew, it is one again");
+        assert!(held_names(member, &mo).is_empty(), "one was chosen, so it is one again");
+        assert_eq!(person(member, &mo)["name"], other["value"]["name"]);
     }
+    members[0].post("/api/v1/fleet/conflicts", &body).is(409);
 }
 
 const PASSWORD: &str = "copper kettle under seven clouds";
@@ -59,12 +64,17 @@ fn person(member: &Member, id: &str) -> Value {
     found.cloned().unwrap_or_else(|| panic!("{id} is not among {users}"))
 }
 
-/// The names that a node tells of as held for a person.
-fn held_names(member: &Member, id: &str) -> Vec<String> {
+/// What a node tells of as held for a person's profile; null if nothing.
+fn held(member: &Member, id: &str) -> Value {
     let conflicts = member.get("/api/v1/fleet/conflicts").is(200);
     let of_them = |conflict: &&Value| conflict["id"] == id && conflict["part"] == "profile";
-    let found = conflicts["items"].as_array().into_iter().flatten().find(of_them);
-    let versions = found.and_then(|conflict| conflict["versions"].as_array()).into_iter().flatten();
+    conflicts["items"].as_array().into_iter().flatten().find(of_them).cloned().unwrap_or_default()
+}
+
+/// The names among it.
+fn held_names(member: &Member, id: &str) -> Vec<String> {
+    let found = held(member, id);
+    let versions = found["versions"].as_array().into_iter().flatten();
     let mut names: Vec<String> =
         versions.map(|version| version["value"]["name"].as_str().expect("a name").to_owned()).collect();
     names.sort();

@@ -1,5 +1,6 @@
 //! A node's access over a store in a folder of its own.
 
+mod choosing;
 mod claiming;
 mod fleet;
 mod identity;

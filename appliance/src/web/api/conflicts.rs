@@ -1,17 +1,22 @@
-//! What two people changed in two ways while their nodes did not see each other: kept, told, and ended by saying it anew.
+//! What two people changed in two ways while their nodes did not see each other: kept, told, and ended by choosing one or
+//! by saying it anew.
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::nodes::Nodes;
-use super::{can_do, may};
+use super::{allow, can_do, may, read_id};
+use crate::access::About;
+use crate::access::acts::{AcknowledgeIncident, Act, ChangeNode, ChangePeople, ChangeRules, EditFleet, EditRecording};
+use crate::access::choose::Choice;
 use crate::domain::access::{Permission, Target};
 use crate::store::Id;
 use crate::store::held::{Held, HeldVersion};
-use crate::web::caller::Caller;
+use crate::web::caller::{Body, Caller};
 use crate::web::view::List;
 use crate::web::{App, Problem, blocking};
 
@@ -34,6 +39,8 @@ pub struct ConflictView {
 /// What one of them said.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConflictVersion {
+    /// Names it, to choose it by.
+    pub version: String,
     /// `set`, `disabled`, `enabled`, `deleted` or `restored`.
     pub act: &'static str,
     /// What it was set to; none for what sets nothing, for passwords and keys, and for who may not read the journal.
@@ -72,6 +79,7 @@ pub fn list(app: &App, caller: &Caller) -> Result<List<ConflictView>, Problem> {
 
 fn told(app: &App, nodes: &Nodes, held: Held, sees_values: bool) -> ConflictView {
     let version = |version: HeldVersion| ConflictVersion {
+        version: version.version(),
         act: version.act,
         value: version.value.filter(|_| sees_values),
         by: name_of(app, &version.by),
@@ -86,6 +94,80 @@ fn told(app: &App, nodes: &Nodes, held: Held, sees_values: bool) -> ConflictView
         versions: held.versions.into_iter().map(version).collect(),
         kind: held.kind,
     }
+}
+
+/// Which of them shall count.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// As in the list; likewise below.
+    pub kind: String,
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub part: String,
+    /// The version that shall count.
+    pub version: String,
+    /// All that were shown; what came since stays beside the chosen one. All there are, if absent.
+    #[serde(default)]
+    pub seen: Vec<String>,
+}
+
+/// Chooses one of the things that were said: it counts from now on, on all nodes, and is written as if it had been typed
+/// again. 409 if somebody has settled or changed it meanwhile.
+#[utoipa::path(post, path = "/api/v1/fleet/conflicts", tag = "fleet", request_body = Chosen,
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn post_conflict(
+    State(app): State<App>,
+    caller: Caller,
+    Body(chosen): Body<Chosen>,
+) -> Result<StatusCode, Problem> {
+    blocking(move || choose(&app, &caller, &chosen)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// As [`post_conflict`].
+///
+/// # Errors
+/// It is not allowed, or as [`crate::access::Access::choose`].
+pub fn choose(app: &App, caller: &Caller, chosen: &Chosen) -> Result<(), Problem> {
+    let choice = Choice {
+        kind: chosen.kind.clone(),
+        id: read_id(&chosen.id, "thing that was changed in two ways")?,
+        group: chosen.part.clone(),
+        version: chosen.version.clone(),
+        seen: chosen.seen.clone(),
+    };
+    match settled_by(&choice.kind) {
+        Some(Permission::AuthManage) if choice.kind == "user" => settle::<ChangePeople>(app, caller, &choice),
+        Some(Permission::AuthManage) => settle::<ChangeRules>(app, caller, &choice),
+        Some(Permission::NodeManage) => settle::<ChangeNode>(app, caller, &choice),
+        Some(Permission::RecordingEdit) => settle::<EditRecording>(app, caller, &choice),
+        Some(Permission::HealthAcknowledge) => settle::<AcknowledgeIncident>(app, caller, &choice),
+        Some(Permission::FleetEdit) => settle::<EditFleet>(app, caller, &choice),
+        _ => Err(Problem::not_found("kind of thing")),
+    }
+}
+
+/// What it takes to choose between things of a kind: as to change one, and that everywhere.
+pub fn settled_by(kind: &str) -> Option<Permission> {
+    match kind {
+        "user" | "setting" => Some(Permission::AuthManage),
+        "room" | "channels" => Some(Permission::NodeManage),
+        "annotation" => Some(Permission::RecordingEdit),
+        "handling" => Some(Permission::HealthAcknowledge),
+        "member" | "fleet" => Some(Permission::FleetEdit),
+        _ => None,
+    }
+}
+
+fn settle<A: Act>(app: &App, caller: &Caller, choice: &Choice) -> Result<(), Problem> {
+    let held = app.store.held_of(&choice.kind, choice.id)?;
+    let name = held.first().map(|held| held.name.clone()).unwrap_or_default();
+    let allowed = allow::<A>(app, caller, &Target::Fleet, About::thing(&choice.kind, choice.id, &name))?;
+    app.access.choose(allowed, choice)?;
+    app.live.bump();
+    Ok(())
 }
 
 /// What people call an author; one that is not among them any more as it was written down.

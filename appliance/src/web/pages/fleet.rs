@@ -17,7 +17,7 @@ use super::parts::honesty::Honesty;
 use super::parts::visit::{Guest, Visit, query_value};
 use super::parts::words::Clock;
 use super::{Answer, Pieces, again, show_with};
-use crate::domain::access::Permission;
+use crate::domain::access::{Permission, Target};
 use crate::fleet::state::FleetView;
 use crate::web::api::nodes::Nodes;
 use crate::web::api::{conflicts, fleet};
@@ -47,7 +47,10 @@ pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Ans
 
 fn conflicts(app: &App, caller: &Caller, clock: &Clock) -> Result<Vec<ConflictLine>, Problem> {
     let found = conflicts::list(app, caller)?;
-    Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, clock)).collect())
+    let may_choose = |kind: &str| {
+        conflicts::settled_by(kind).is_some_and(|takes| app.access.may(&caller.actor, takes, &Target::Fleet).is_ok())
+    };
+    Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, may_choose(&conflict.kind), clock)).collect())
 }
 
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
@@ -81,7 +84,7 @@ fn lines(app: &App, fleet: &FleetView, can_retire: bool) -> Result<Vec<NodeLine>
     Ok(fleet.nodes.iter().map(line).collect())
 }
 
-/// `invite`, `coordinate`.
+/// `invite`, `coordinate`, `choose`.
 pub async fn act(
     State(app): State<App>,
     Guest { caller, visit }: Guest,
@@ -103,6 +106,10 @@ pub async fn act(
             },
             "coordinate" => match fleet::coordinate(&app, &caller) {
                 Ok(()) => Ok(flash::redirect("/fleet", Flash::new("coordinates"), visit.is_tls)),
+                Err(problem) => refused(&problem),
+            },
+            "choose" => match conflicts::choose(&app, &caller, &view::chosen(&sent)) {
+                Ok(()) => Ok(flash::redirect("/fleet", Flash::new("chosen"), visit.is_tls)),
                 Err(problem) => refused(&problem),
             },
             _ => Err(Problem::not_found("page")),

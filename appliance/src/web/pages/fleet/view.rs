@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::qr;
 use crate::fleet::state::{FleetView, NodeView};
 use crate::web::Problem;
-use crate::web::api::conflicts::{ConflictVersion, ConflictView};
+use crate::web::api::conflicts::{Chosen, ConflictVersion, ConflictView};
 use crate::web::api::fleet::{self, Invite as Wanted};
 use crate::web::pages::parts::chrome::Chrome;
 use crate::web::pages::parts::field::{Choice, Field, Sent, choices};
@@ -21,6 +21,9 @@ const VALUE_CHARS_MAX: usize = 200;
 const STORIES_MAX: usize = 50;
 /// A clock that is further off is worth saying, milliseconds.
 const CLOCK_OFF_MS: i64 = 500;
+/// What a third node can do about two that retired each other.
+const DISPUTED: &str = "This node and another one retired each other, neither knowing of it, so both are out. Retiring this \
+                        one again says that it is the one that goes: the other one counts again, with all it did since.";
 /// How long an invitation may hold, as choices.
 const HOLDS: [(&str, &str); 4] = [("3600", "An hour"), ("28800", "8 hours"), ("86400", "A day"), ("604800", "7 days")];
 /// Where a recorder keeps everything, as it is installed.
@@ -61,6 +64,14 @@ pub struct ConflictLine {
     pub name: String,
     /// Where it is changed; none if that is on its own node.
     pub url: Option<String>,
+    /// Which, for the form that chooses.
+    pub kind: String,
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub part: String,
+    /// All versions that are shown, by name.
+    pub seen: String,
     /// What was said; what counts comes first.
     pub versions: Vec<VersionLine>,
 }
@@ -68,8 +79,12 @@ pub struct ConflictLine {
 /// What one of them said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionLine {
+    /// Its name.
+    pub version: String,
     /// It counts until someone chooses.
     pub counts: bool,
+    /// It can be chosen by who looks at this.
+    pub can_keep: bool,
     /// What it says.
     pub text: String,
     /// Who said so, where and when.
@@ -165,7 +180,7 @@ pub struct Role {
 }
 
 impl Retiring {
-    /// Of a node; none of one that is retired.
+    /// Of a node; none of one that is retired, and nobody disputes it.
     pub fn of(
         node: &NodeView,
         fleet: &FleetView,
@@ -176,6 +191,7 @@ impl Retiring {
         let here = "This is the node you are looking at. To take it out, retire it on another node's Fleet page.";
         let denied = denied.or_else(|| node.is_here.then(|| here.to_owned())).or(Honesty::of(fleet, clock).waits);
         let state_text = match node.state {
+            "retired" if node.is_disputed => Some(DISPUTED.to_owned()),
             "retired" => return None,
             "current" | "behind" if node.activity == "recording" => {
                 Some("It is recording now. That goes on, and stays on its disk alone.".to_owned())
@@ -216,6 +232,18 @@ pub fn wanted(sent: &Sent) -> Result<Wanted, Problem> {
     Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")? })
 }
 
+/// What the button beside a version asks for.
+pub fn chosen(sent: &Sent) -> Chosen {
+    let text = |field: &str| sent.text(field).to_owned();
+    Chosen {
+        kind: text("kind"),
+        id: text("id"),
+        part: text("part"),
+        version: text("version"),
+        seen: sent.text("seen").split_whitespace().map(str::to_owned).collect(),
+    }
+}
+
 impl Invite {
     /// The form, with what was sent.
     pub fn of(sent: Option<&Sent>, problem: Option<&Problem>, denied: Option<String>) -> Self {
@@ -243,7 +271,7 @@ impl NodeLine {
             facts: facts(node, room, is_reached, clock),
             why: node.why.as_ref().map(|why| words::capital(why)),
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
-            retire_url: (can_retire && !node.is_here && node.state != "retired")
+            retire_url: (can_retire && !node.is_here && (node.state != "retired" || node.is_disputed))
                 .then(|| format!("/fleet?retire={}", node.id)),
         }
     }
@@ -257,6 +285,7 @@ fn state(node: &NodeView) -> (&'static str, &'static str, String) {
         "behind" => ("warning", "refresh", format!("Behind, {}", words::count(node.lag_entries, "entry", "entries"))),
         "lost" => ("bad", "gap", "Not reached".to_owned()),
         "lapsed" => ("unknown", "clock", "Not heard for a month".to_owned()),
+        _ if node.is_disputed => ("warning", "alert", "Retired, and disputed".to_owned()),
         _ => ("unknown", "lock", "Retired".to_owned()),
     }
 }
@@ -298,11 +327,13 @@ impl StoryLine {
 }
 
 impl ConflictLine {
-    /// Of one.
-    pub fn of(conflict: &ConflictView, clock: &Clock) -> Self {
+    /// Of one, for who may choose or not.
+    pub fn of(conflict: &ConflictView, may_choose: bool, clock: &Clock) -> Self {
         let part = |text: &str| text.replace('_', " ");
         let line = |(index, version): (usize, &ConflictVersion)| VersionLine {
+            version: version.version.clone(),
             counts: index == 0,
+            can_keep: may_choose && version.value.is_some(),
             text: version.value.as_ref().map_or_else(|| version.act.to_owned(), plain),
             by_text: format!("{} on {}, {}", version.by, version.node_name, within(&clock.day_and_time(version.at))),
         };
@@ -325,6 +356,10 @@ impl ConflictLine {
             what: format!("{kind}, {}", part(&conflict.part)),
             name: conflict.name.clone(),
             url,
+            kind: conflict.kind.clone(),
+            id: conflict.id.clone(),
+            part: conflict.part.clone(),
+            seen: conflict.versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>().join(" "),
             versions: conflict.versions.iter().enumerate().map(line).collect(),
         }
     }
@@ -373,6 +408,19 @@ mod tests {
         assert_eq!((line.word.as_str(), line.why.as_deref()), ("Not reached", Some("Connection refused")));
         assert_eq!(line.facts, ["Hall", "last heard today, 09:02", "Rakkr 0.5.0"]);
         assert_eq!(line.url.as_deref(), Some("https://a.local:8443/"));
+    }
+
+    #[test]
+    fn of_two_that_retired_each_other_one_can_be_retired_again() {
+        let fleet = fleet(Some("majority"), &["current", "retired"]);
+        let retired = &fleet.nodes[1];
+        let disputed = NodeView { is_disputed: true, ..retired.clone() };
+        let line = |node: &NodeView| NodeLine::of(node, None, None, true, &clock());
+        assert_eq!((line(retired).retire_url, line(retired).word.as_str()), (None, "Retired"));
+        assert_eq!(line(&disputed).retire_url, Some(format!("/fleet?retire={}", disputed.id)));
+        let asked = |node: &NodeView| Retiring::of(node, &fleet, Field::default(), None, &clock());
+        assert_eq!(asked(retired), None);
+        assert_eq!(asked(&disputed).unwrap().state_text.as_deref(), Some(DISPUTED));
     }
 
     #[test]

@@ -157,6 +157,7 @@ pub(in crate::web::pages) mod tests {
             room_id: None,
             activity: String::new(),
             disk_bytes: (0, 0),
+            is_disputed: false,
             void_changes: 0,
             clock_offset_ms: None,
         }
