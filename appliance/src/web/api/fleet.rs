@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, Uri, header};
+use axum::http::{HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use replicate::core::election::{Gated, Why};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ use crate::web::{App, Problem, blocking};
 
 /// How long an invitation holds if nothing is said, seconds.
 const EXPIRES_SECONDS: u32 = 3_600;
+/// An answer of another node that is read here for what it says, bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Headers of a call that are passed on, and no others: neither cookie nor token leaves this node.
 const PASSED_ON: [HeaderName; 6] = [
     header::ACCEPT,
@@ -320,6 +322,47 @@ pub async fn forward(
         answer.headers_mut().remove(name);
     }
     Ok(answer.map(HttpBody::new))
+}
+
+/// Asks another node's API for something, with a JSON body, as the person who asks.
+///
+/// # Errors
+/// As [`forward`].
+pub async fn ask_there(
+    app: &App,
+    caller: &Caller,
+    node: Id,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<Response, Problem> {
+    let internal = |error: &dyn std::fmt::Display| Problem::internal(&error.to_string());
+    let body = serde_json::to_vec(body).map_err(|error| internal(&error))?;
+    let request = Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(HttpBody::from(body)).map_err(|error| internal(&error))?;
+    let target = path.parse().map_err(|error| internal(&error))?;
+    forward(app, caller, node, target, request).await
+}
+
+/// As [`ask_there`], for who only wants to know that it was done.
+///
+/// # Errors
+/// It was not: why, in that node's words.
+pub async fn tell_there(
+    app: &App,
+    caller: &Caller,
+    node: Id,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<(), Problem> {
+    let answer = ask_there(app, caller, node, path, body).await?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let bytes = axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default();
+    let said: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    let said = said.as_ref().and_then(|said| said.get("detail")?.as_str()).map(ToOwned::to_owned);
+    Err(Problem::conflict(said.unwrap_or_else(|| format!("The node answered {status} and gave no reason."))))
 }
 
 impl From<CallError> for Problem {

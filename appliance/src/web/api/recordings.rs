@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use super::fleet;
 use super::nodes::{self, Nodes, sees};
 use super::{LIMIT, allow, in_room, may, room_of};
 use crate::access::About;
@@ -21,6 +22,7 @@ use crate::access::acts::{
 use crate::domain::access::{Permission, ResourceKind, Target};
 use crate::domain::{Channels, TakeId, TakeInfo, TakeState};
 use crate::service::control::{self, NewRecording};
+use crate::store::Id;
 use crate::store::recordings::{Annotation, Facts, PAGE_MAX, Plan, Query as Wanted, Recording};
 use crate::web::caller::{Body, Caller, Path, Query};
 use crate::web::view::{List, RecordingDetail, RecordingView};
@@ -28,9 +30,15 @@ use crate::web::whose::Whose;
 use crate::web::{App, Problem, blocking};
 
 /// A recording to start.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
+    /// On which node; absent is the one that is asked, or the one in `room_id`.
+    #[serde(default)]
+    pub node_id: Option<String>,
+    /// In which room: on the node that stands there.
+    #[serde(default)]
+    pub room_id: Option<String>,
     /// For people; may be empty.
     #[serde(default)]
     pub title: String,
@@ -181,7 +189,34 @@ fn wanted(filter: &Filter) -> Result<Wanted, Problem> {
     })
 }
 
-/// Starts.
+/// The other node on which one shall start; none if it is this one.
+///
+/// # Errors
+/// There is no such node or room, no node stands in the room, or the two do not go together.
+fn starts_on(app: &App, start: &Start) -> Result<Option<Id>, Problem> {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let node = nodes::wanted(start.node_id.as_deref())?;
+    let room = match said(&start.room_id) {
+        Some(room) => {
+            let id: Id = room.parse().map_err(|why: String| Problem::unprocessable("room_id", why))?;
+            let rooms = app.store.rooms()?;
+            let room = rooms.into_iter().find(|room| room.id == id).ok_or_else(|| Problem::not_found("room"))?;
+            let is_ours = || app.store.room().is_ok_and(|ours| ours.is_some_and(|ours| ours.id == id));
+            let stands = room.node.or_else(|| is_ours().then(|| app.store.node()));
+            Some(stands.ok_or_else(|| Problem::unprocessable("room_id", "no recorder stands in this room"))?)
+        }
+        None => None,
+    };
+    if node.zip(room).is_some_and(|(node, room)| node != room) {
+        return Err(Problem::unprocessable("room_id", "another recorder stands in this room than `node_id` says"));
+    }
+    let wanted = node.or(room).filter(|node| *node != app.store.node());
+    let Some(node) = wanted else { return Ok(None) };
+    let member = app.store.member(node)?.filter(|member| !member.is_retired);
+    member.map(|_| Some(node)).ok_or_else(|| Problem::not_found("node"))
+}
+
+/// Starts, on this node.
 pub fn start(app: &App, caller: &Caller, start: Start) -> Result<RecordingDetail, Problem> {
     let target = in_room(app, ResourceKind::Recording, "new")?;
     let about = About::thing("recording", "", &start.title);
@@ -394,6 +429,11 @@ pub async fn get_list(
 #[utoipa::path(post, path = "/api/v1/recordings", tag = "recordings", request_body = Start,
     responses((status = 201, body = RecordingDetail), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn post_start(State(app): State<App>, caller: Caller, Body(body): Body<Start>) -> Result<Response, Problem> {
+    let (at, wanted) = (app.clone(), body.clone());
+    if let Some(node) = blocking(move || starts_on(&at, &wanted)).await?? {
+        let order = Start { node_id: None, room_id: None, ..body };
+        return fleet::ask_there(&app, &caller, node, "/api/v1/recordings", &order).await;
+    }
     let detail = blocking(move || start(&app, &caller, body)).await??;
     let at = format!("/api/v1/recordings/{}", detail.recording.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, at)], Json(detail)).into_response())

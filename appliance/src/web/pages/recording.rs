@@ -7,6 +7,7 @@ pub mod view;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 
 use self::view::{Conflict, Difference, Head, Mark, Rendition, Value, View};
 use super::parts::chrome::{self, About, denied};
@@ -19,9 +20,12 @@ use super::{Answer, Pieces, again, show_with};
 use crate::domain::access::Permission;
 use crate::domain::{Channels, TakeId};
 use crate::service::render::{COPY, COPY_PART};
+use crate::store::Id;
+use crate::web::api::fleet;
 use crate::web::api::recordings::{self, Edit, Start};
 use crate::web::caller::{Caller, Path};
 use crate::web::view::RecordingDetail;
+use crate::web::whose::Whose;
 use crate::web::{App, Problem, blocking};
 
 /// How much longer a press on "+15 min" makes it, if the form does not say.
@@ -60,7 +64,8 @@ fn page(app: &App, caller: &Caller, visit: &Visit, id: TakeId, problem: Option<&
         renditions: renditions(app, id, &detail),
         delete_denied: denied(app, caller, Permission::RecordingDelete)
             .or_else(|| detail.recording.is_held.then(|| "It is held: the hold must be lifted first.".to_owned())),
-        control_denied: denied(app, caller, Permission::RecordingControl).or_else(|| view::elsewhere(app, &detail)),
+        control_denied: denied(app, caller, Permission::RecordingControl)
+            .or_else(|| view::out_of_reach(app, caller, &detail)),
         elsewhere: view::other_node(app, &detail),
         chrome: frame,
     };
@@ -77,7 +82,7 @@ fn place_of(path: &str) -> f64 {
 
 fn mark_denied(app: &App, caller: &Caller, detail: &RecordingDetail) -> Option<String> {
     let over = (!is_live(detail.recording.state)).then(|| "Marks are set while it is recorded.".to_owned());
-    denied(app, caller, Permission::RecordingControl).or_else(|| view::elsewhere(app, detail)).or(over)
+    denied(app, caller, Permission::RecordingControl).or_else(|| view::out_of_reach(app, caller, detail)).or(over)
 }
 
 fn renditions(app: &App, id: TakeId, detail: &RecordingDetail) -> Vec<Rendition> {
@@ -156,6 +161,7 @@ fn order(sent: &Sent) -> Result<Start, Problem> {
         profile: Some(sent.text("profile").to_owned()).filter(|profile| !profile.is_empty()),
         pre_roll_seconds: number("pre_roll_seconds")?.unwrap_or(0.0),
         duration_seconds: number("duration_seconds")?,
+        ..Start::default()
     })
 }
 
@@ -166,8 +172,21 @@ pub async fn act(
     Two(id, act): Two<TakeId>,
     sent: Sent,
 ) -> Answer {
+    let carried = match order_there(&act, &sent) {
+        None => None,
+        Some((what, body, code)) => {
+            let (at, who, said) = (app.clone(), caller.clone(), sent.clone());
+            let there = blocking(move || there(&at, &who, id, code, &said)).await?;
+            let path = format!("/api/v1/recordings/{id}/{what}");
+            match there {
+                Ok(None) => None,
+                Ok(Some(node)) => Some(fleet::tell_there(&app, &caller, node, &path, &body).await.map(|()| code)),
+                Err(problem) => Some(Err(problem)),
+            }
+        }
+    };
     Ok(blocking(move || {
-        let done = run(&app, &caller, id, &act, &sent);
+        let done = carried.unwrap_or_else(|| run(&app, &caller, id, &act, &sent));
         let home = format!("/recordings/{id}");
         match done {
             Ok(code) if code == "saved" => Ok(flash::redirect(&home, Flash::about(code, id), visit.is_tls)),
@@ -182,14 +201,37 @@ pub async fn act(
     .await??)
 }
 
+/// The other node that has the recording and can be asked.
+fn there(app: &App, caller: &Caller, id: TakeId, code: &str, sent: &Sent) -> Result<Option<Id>, Problem> {
+    let node = Whose::of(&recordings::find(app, caller, id)?).in_reach(app, caller);
+    if node.is_some() && code == "marked" {
+        check_place(app, caller, id, sent.text("at_seconds"))?;
+    }
+    Ok(node)
+}
+
+/// What only the node can do that has it: how its API calls it, with which body, and what is said when it is done.
+fn order_there(act: &str, sent: &Sent) -> Option<(&'static str, serde_json::Value, &'static str)> {
+    Some(match act {
+        "stop" => ("stop", json!({}), "stopped"),
+        "extend" => ("extend", json!({ "seconds": longer(sent) }), "extended"),
+        "pause" => ("pause", json!({}), "paused"),
+        "resume" => ("resume", json!({}), "resumed"),
+        "mark" => ("marks", json!({ "label": sent.text("label").trim() }), "marked"),
+        "render" => ("render", json!({}), "rendering"),
+        _ => return None,
+    })
+}
+
+fn longer(sent: &Sent) -> f64 {
+    sent.text("seconds").trim().parse().unwrap_or(EXTEND_SECONDS)
+}
+
 /// Does it; returns the code of what to say.
 fn run(app: &App, caller: &Caller, id: TakeId, act: &str, sent: &Sent) -> Result<&'static str, Problem> {
     Ok(match act {
         "stop" => recordings::stop(app, caller, id).map(|_| "stopped")?,
-        "extend" => {
-            let seconds = sent.text("seconds").trim().parse().unwrap_or(EXTEND_SECONDS);
-            recordings::extend(app, caller, id, seconds).map(|_| "extended")?
-        }
+        "extend" => recordings::extend(app, caller, id, longer(sent)).map(|_| "extended")?,
         "pause" => recordings::pause(app, caller, id).map(|_| "paused")?,
         "resume" => recordings::resume(app, caller, id).map(|_| "resumed")?,
         "mark" => {

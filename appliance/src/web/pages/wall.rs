@@ -8,11 +8,10 @@ pub mod cards;
 
 use std::collections::BTreeMap;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use self::cards::{Card, Running, Seen, Show};
 use super::parts::chrome::{self, About, Chrome};
@@ -41,8 +40,6 @@ use crate::web::{App, Problem, blocking};
 const WHOLE_MAX: usize = 60;
 /// Pages of running recordings that are read: a thousand rooms that all record.
 const PAGES_MAX: usize = 5;
-/// The longest answer of another node that is read for its reason.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// The page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -239,19 +236,7 @@ async fn there(app: &App, caller: &Caller, node: Id, recording: Option<TakeId>) 
         None => "/api/v1/recordings".to_owned(),
         Some(id) => format!("/api/v1/recordings/{id}/stop"),
     };
-    let internal = |error: &dyn std::fmt::Display| Problem::internal(&error.to_string());
-    let request = Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
-    let request = request.body(Body::from("{}")).map_err(|error| internal(&error))?;
-    let target = path.parse().map_err(|error| internal(&error))?;
-    let answer = fleet::forward(app, caller, node, target, request).await?;
-    if answer.status().is_success() {
-        return Ok(());
-    }
-    let status = answer.status();
-    let bytes = axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default();
-    let said: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    let said = said.as_ref().and_then(|said| said.get("detail")?.as_str()).map(ToOwned::to_owned);
-    Err(Problem::conflict(said.unwrap_or_else(|| format!("The node answered {status} and gave no reason."))))
+    fleet::tell_there(app, caller, node, &path, &json!({})).await
 }
 
 /// What of the page is sent when it changes.

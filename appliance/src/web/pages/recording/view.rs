@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::TakeId;
 use crate::domain::access::Permission;
-use crate::fleet::state::NodeView;
 use crate::store::audit::{Query as Asked, Written};
 use crate::web::api::can_do;
 use crate::web::api::nodes::Nodes;
@@ -290,16 +289,18 @@ pub fn other_node(app: &App, detail: &RecordingDetail) -> Option<Elsewhere> {
 /// Where its audio is asked for: at this node, or through it at the one that has it. Else why it cannot be had from here.
 fn audio_of(app: &App, caller: &Caller, detail: &RecordingDetail) -> Result<String, String> {
     let id = &detail.recording.id;
-    let Some(node) = Whose::of_view(&detail.recording).elsewhere(app) else {
+    if Whose::of_view(&detail.recording).elsewhere(app).is_none() {
         return Ok(format!("/api/v1/recordings/{id}"));
-    };
-    let theirs = node.to_string();
-    let is_there = |node: &NodeView| node.id == theirs && node.is_reached();
-    let is_reached = app.fleet.view().is_ok_and(|fleet| fleet.nodes.iter().any(is_there));
-    match caller.actor.abroad() {
-        Some(_) if is_reached => Ok(format!("/api/v1/nodes/{node}/calls/recordings/{id}")),
-        _ => Err(elsewhere(app, detail).unwrap_or_default()),
     }
+    match Whose::of_view(&detail.recording).in_reach(app, caller) {
+        Some(node) => Ok(format!("/api/v1/nodes/{node}/calls/recordings/{id}")),
+        None => Err(elsewhere(app, detail).unwrap_or_default()),
+    }
+}
+
+/// Why nothing can be done to it from here; none if it can.
+pub fn out_of_reach(app: &App, caller: &Caller, detail: &RecordingDetail) -> Option<String> {
+    audio_of(app, caller, detail).err()
 }
 
 /// What plays it, from a place.
