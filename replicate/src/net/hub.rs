@@ -17,6 +17,7 @@ use super::queue::{Command, Grown, LinkNumber, Order, Queue};
 use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
+use crate::core::floor::fill::Kept;
 use crate::core::id::{LogId, NodeId};
 use crate::core::message::Hello;
 use crate::core::session::{Clock, Input, Me, Output, Session, Told};
@@ -312,8 +313,8 @@ impl Hub {
             match linked.session.poll_output() {
                 None => return,
                 Some(Output::Send(message)) => linked.link.say(message),
-                Some(Output::Apply { batch, entries, is_urgent, .. }) => {
-                    self.apply(number, batch, entries, is_urgent);
+                Some(Output::Apply { batch, entries, kept, is_urgent, .. }) => {
+                    self.apply((number, batch), entries, kept, is_urgent);
                 }
                 Some(Output::Told(Told::Hello(hello))) => self.greeted(number, peer, hello),
                 // Whoever stands still is not to be waited for: no answer, no candidate.
@@ -331,7 +332,13 @@ impl Hub {
         }
     }
 
-    fn apply(&mut self, link: LinkNumber, batch: u64, entries: Vec<Arc<[u8]>>, is_urgent: bool) {
+    fn apply(
+        &mut self,
+        (link, batch): (LinkNumber, u64),
+        entries: Vec<Arc<[u8]>>,
+        kept: Option<Kept>,
+        is_urgent: bool,
+    ) {
         let queue = self.parts.queue.clone();
         // While the writer is busy, what comes gathers by itself; an idle one has nothing to wait for.
         let is_urgent = is_urgent || self.applying == 0;
@@ -339,7 +346,11 @@ impl Hub {
         let done = move |result: Result<_, crate::disk::store::WriteError>| {
             queue.push(Order::Applied { link, batch, applied: result.map_err(|error| error.to_string()) });
         };
-        self.parts.store.apply_then(entries, (self.parts.moments)(), is_urgent, Box::new(done));
+        let (store, moment) = (&self.parts.store, (self.parts.moments)());
+        match kept {
+            Some(kept) => store.apply_kept_then(entries, kept, moment, Box::new(done)),
+            None => store.apply_then(entries, moment, is_urgent, Box::new(done)),
+        }
     }
 
     /// A peer has said hello. Of two links to it the one that the lesser of both nodes dialled stays; of two that the

@@ -3,10 +3,14 @@
 //! A test says who writes what and who hears whom; everything else is here. Randomness comes from the test.
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
+use replicate::core::entry::Entry;
 use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
 use replicate::core::fence::{Fence, Last};
+use replicate::core::floor::fill::{Kept, Part};
+use replicate::core::floor::{self, advance, collect, fill};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
+use replicate::core::keeping;
 use replicate::core::log::{self, Accepted, Refusal};
 use replicate::core::memory::Memory;
 use replicate::core::rebuild::{self, Rebuild};
@@ -279,6 +283,72 @@ impl Node {
             state.keep(changes);
         }
         state
+    }
+
+    /// Keeps what is staged.
+    pub fn stage<T>(&mut self, with: impl FnOnce(&mut Staged<'_, Memory>, &Schema) -> T) -> T {
+        let mut staged = Staged::new(&self.state).unwrap();
+        let result = with(&mut staged, &self.schema);
+        let changes = staged.changes;
+        self.state.keep(changes);
+        result
+    }
+
+    /// Says that the floor goes as far as all of these have everything. Returns how many entries more are below it.
+    pub fn advance(&mut self, asked: &[&Node]) -> u64 {
+        let ends = |node: &Node, log| node.state.head(log).unwrap().map_or(0, |head| head.seq);
+        let known = |log| asked.iter().map(|node| ends(node, log)).min().unwrap_or(u64::MAX);
+        let next = advance::next(&self.state, known).unwrap().unwrap();
+        let (us, clock) = (self.us, self.clock);
+        self.stage(|staged, schema| advance::write(staged, schema, us, clock, (1, &next.ends))).unwrap();
+        next.moved
+    }
+
+    /// Takes the floor that is due and what leaves at it. Returns what left; nothing if there was none.
+    pub fn collect(&mut self) -> Option<Vec<Position>> {
+        let next = floor::due(&self.state).unwrap()?;
+        self.stage(|staged, schema| collect::begin(staged, schema, &next)).unwrap();
+        let rows = self.leaving();
+        self.stage(|staged, _| collect::leave(staged, &rows));
+        self.stage(|staged, _| collect::done(staged)).unwrap();
+        Some(rows)
+    }
+
+    /// What leaves at this node's floor and is still here.
+    pub fn leaving(&self) -> Vec<Position> {
+        let own = self.state.floor().unwrap().unwrap();
+        collect::leaving(&own.floor, |log, from, limit| self.state.entries(log, from, limit)).unwrap()
+    }
+
+    /// What is kept below the floor.
+    pub fn kept(&self) -> Vec<Arc<[u8]>> {
+        let own = self.state.floor().unwrap().unwrap();
+        let kept = |log| self.state.entries(log, 1, usize::MAX).unwrap();
+        let is_below = |raw: &Arc<[u8]>| own.floor.covers(Entry::parse(raw).unwrap().at);
+        own.floor.marks.keys().flat_map(|log| kept(*log)).filter(is_below).collect()
+    }
+
+    /// Takes what another kept below its floor, `limit` entries at a time.
+    pub fn fill_from(&mut self, other: &Node, limit: usize) -> bool {
+        let floor = other.state.floor().unwrap().unwrap().floor;
+        if !self.stage(|staged, _| fill::begin(staged, &floor)).unwrap() {
+            return false;
+        }
+        for log in floor.marks.keys() {
+            let mut rows: Vec<_> = other.state.entries(*log, 1, usize::MAX).unwrap();
+            let seq = |raw: &Arc<[u8]>| Entry::parse(raw).unwrap().at.dot.seq;
+            rows.retain(|raw| seq(raw) <= floor.end(*log));
+            let mut chunks = rows.chunks(limit).peekable();
+            let mut after = 0;
+            while let Some(rows) = chunks.next() {
+                let part = Part { log: *log, after, is_end: chunks.peek().is_none() };
+                let (kept, us) = (Kept { floor: floor.name, parts: vec![part] }, self.us);
+                let outcome = self.stage(|staged, schema| keeping::take_kept(staged, schema, us, rows, &kept)).unwrap();
+                assert_eq!(outcome.applied.refused, 0, "{:?}", outcome.applied);
+                after = rows.last().map_or(after, seq);
+            }
+        }
+        true
     }
 
     pub fn dooms(&self) -> u64 {

@@ -6,6 +6,7 @@ use super::clock::Chance;
 use crate::cutdisk::{Disk, FATES};
 use replicate::core::entry::Moment;
 use replicate::core::exchange::{Applied, Records, Vector};
+use replicate::core::floor::Standing;
 use replicate::core::id::{Hash, LogId, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::keeping;
 use replicate::core::memory::Memory;
@@ -347,6 +348,13 @@ impl Records for Keeper {
         match self {
             Keeper::Memory(memory) => memory.state.hash(at),
             Keeper::Redb(kept) => kept.store().hash(at),
+        }
+    }
+
+    fn standing(&self) -> Result<Option<Standing>, Unreadable> {
+        match self {
+            Keeper::Memory(memory) => memory.state.standing(),
+            Keeper::Redb(kept) => kept.store().standing(),
         }
     }
 

@@ -227,6 +227,8 @@ impl Hub {
             Told::LeftAlone { why: Cause::Fork | Cause::Clone, .. } => {}
             Told::LeftAlone { .. } => self.begin_anew(peer),
             Told::Fork { .. } | Told::Hello(_) | Told::Election(_) | Told::NotKept { .. } => {}
+            // That is `floor`'s.
+            Told::BelowFloor { .. } | Told::PeerBelowFloor | Told::Offered(_) => {}
         }
     }
 
