@@ -19,7 +19,7 @@ pub(crate) use self::rows::{origin_row, read_origin};
 use crate::core::entry::Entry;
 use crate::core::exchange::Mark;
 use crate::core::fence::Fencings;
-use crate::core::floor::{Floor, Proposed, Standing};
+use crate::core::floor::{Floor, Proposed, Stage, Standing};
 use crate::core::id::{Dot, Hash, LogId, Position};
 use crate::core::index::Span;
 use crate::core::mutant::{Mutant, is_on};
@@ -224,6 +224,14 @@ impl Tables {
     /// Returns the floor as of the last commit.
     pub fn standing(&self) -> Option<Standing> {
         self.floor.read().unwrap_or_else(PoisonError::into_inner).own.clone()
+    }
+
+    /// Returns how far this file is with its floor, and whether a later one was said.
+    pub fn stage(&self) -> (Option<Stage>, bool) {
+        let below = self.floor.read().unwrap_or_else(PoisonError::into_inner);
+        let own = below.own.as_ref().map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch));
+        let is_later = below.proposed.as_ref().is_some_and(|next| (next.number, next.epoch) > own);
+        (below.own.as_ref().map(|own| own.stage), is_later)
     }
 
     /// Keeps changes and facts, in one durable step. On an error they may or may not have been kept.

@@ -10,7 +10,7 @@ use house::*;
 use proptest::prelude::*;
 use replicate::core::entry::Entry;
 use replicate::core::exchange::vector;
-use replicate::core::floor::{self, Stage};
+use replicate::core::floor::{self, Due, Stage};
 use replicate::core::id::{Dot, Position, Stream};
 use replicate::core::log::{Accepted, Refusal};
 use replicate::core::rebuild;
@@ -76,7 +76,7 @@ fn a_floor_goes_no_further_than_the_slowest_and_never_down() {
     assert_eq!(left, [], "the third has none of it");
     second.pull(first);
     assert!(second.collect().is_some());
-    assert!(floor::due(&third.state).unwrap().is_none(), "nobody has told it");
+    assert_eq!(floor::due(&third.state).unwrap(), Due::Nothing, "nobody has told it");
 
     heal(&mut nodes);
     let third = nodes[2].collect().unwrap();
@@ -286,8 +286,8 @@ fn while_it_is_filled_it_takes_what_is_below_from_nobody_else() {
     }
     assert_eq!(fresh.state.floor().unwrap().unwrap().stage, Stage::Filling);
     let (us, clock) = (fresh.us, fresh.clock);
-    let ends = Default::default();
-    let refused = fresh.stage(|staged, schema| floor::advance::write(staged, schema, us, clock, (1, &ends)));
+    let next = floor::advance::Next { number: 2, ends: Default::default(), moved: 0 };
+    let refused = fresh.stage(|staged, schema| floor::advance::write(staged, schema, us, clock, (1, &next)));
     assert!(matches!(refused, Err(BadAct::BadValue(_))), "it says nothing of the floor itself");
 
     // Another floor is not taken either, nor one by a node that has something.
@@ -508,7 +508,7 @@ fn play(steps: &[Step], fences: bool) -> (Vec<Node>, Node) {
                 nodes[at].pull(&from);
             }
             Step::Advance(at) => {
-                let is_pending = nodes.iter().any(|node| floor::due(&node.state).unwrap().is_some());
+                let is_pending = nodes.iter().any(|node| floor::due(&node.state).unwrap() != Due::Nothing);
                 if at_one_floor(&nodes) && !is_pending {
                     let others = nodes.clone();
                     nodes[at].advance(&others.iter().collect::<Vec<_>>());

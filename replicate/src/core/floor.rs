@@ -181,12 +181,24 @@ pub(crate) fn note<V: View>(staged: &mut Staged<'_, V>, entry: &Entry) -> Result
     Ok(())
 }
 
-/// Returns the floor that this node should take now: one that stands, is later than its own, and that it has all of.
+/// What there is to do about the floor that was said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing, or not yet.
+    Nothing,
+    /// This node has all below it and should take it.
+    Take(Arc<Proposed>),
+    /// It is not above this node's own, which is thus one that the fleet went past: said by one that did not know of the
+    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew.
+    Astray,
+}
+
+/// Returns what there is to do: see [`Due`].
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
-pub fn due(view: &impl View) -> Result<Option<Arc<Proposed>>, Unreadable> {
-    let Some(next) = view.proposed()? else { return Ok(None) };
+pub fn due(view: &impl View) -> Result<Due, Unreadable> {
+    let Some(next) = view.proposed()? else { return Ok(Due::Nothing) };
     let own = view.floor()?;
     let is_later = match &own {
         Some(Standing { stage: Stage::Filling | Stage::Collecting, .. }) => false,
@@ -194,17 +206,20 @@ pub fn due(view: &impl View) -> Result<Option<Arc<Proposed>>, Unreadable> {
         None => true,
     };
     if !is_later || !Staged::new(view)?.stands(next.at) {
-        return Ok(None);
+        return Ok(Due::Nothing);
     }
     // A floor never goes down, whatever one says.
     let is_above =
         own.iter().all(|own| own.floor.marks.iter().all(|(log, mark)| next.ends.get(log) >= Some(&mark.seq)));
+    if !is_above {
+        return Ok(Due::Astray);
+    }
     for (log, seq) in &next.ends {
         if view.head(*log)?.is_none_or(|head| head.seq < *seq) {
-            return Ok(None);
+            return Ok(Due::Nothing);
         }
     }
-    Ok(is_above.then_some(next))
+    Ok(Due::Take(next))
 }
 
 /// The sequence number that an entry's bytes give.

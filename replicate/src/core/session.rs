@@ -391,6 +391,11 @@ impl Session {
         self.known.theirs(log)
     }
 
+    /// As [`Session::peer_has`], for the floor: a log that cannot be brought together is known to nobody.
+    pub fn peer_is_level(&self, log: LogId) -> u64 {
+        if self.known.is_left_alone(log) { 0 } else { self.known.theirs(log) }
+    }
+
     fn heard(&mut self, now_ms: u64, message: Message, records: &impl Records) -> Result<(), Unreadable> {
         match message {
             Message::Hello(_) => self.close(Reason::Breach("a second hello")),

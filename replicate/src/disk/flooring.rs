@@ -9,19 +9,19 @@ use super::place::Place;
 use super::store::WriteError;
 use super::writer::{Done, Job, Shared, Writer};
 use crate::core::entry::Moment;
+use crate::core::floor::advance::Next;
 use crate::core::floor::collect::{self, STEP};
-use crate::core::floor::{self, Floor, HandedOn, Stage, Standing, advance, fill};
-use crate::core::id::{LogId, Origin, Position};
+use crate::core::floor::{self, Due, Floor, HandedOn, Stage, Standing, advance, fill};
+use crate::core::id::{Origin, Position};
 use crate::core::schema::Schema;
 use crate::core::view::{Staged, Unreadable, View};
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// One step of what a store does about its floor.
 pub(crate) enum Step {
     /// Write where the floor is from now on.
-    Advance { epoch: u64, ends: BTreeMap<LogId, u64> },
+    Advance { epoch: u64, next: Next },
     /// Take the floor that is due, or go on with the one that was begun.
     Begin,
     /// Take rows out.
@@ -52,16 +52,16 @@ impl Step {
     ) -> Result<bool, WriteError> {
         match self {
             Step::Advance { .. } if is_still => return Ok(false),
-            Step::Advance { epoch, ends } => {
+            Step::Advance { epoch, next } => {
                 let mut batch = Staged::new(&*staged)?;
-                advance::write(&mut batch, schema, us, moment, (epoch, &ends))?;
+                advance::write(&mut batch, schema, us, moment, (epoch, &next))?;
                 let changes = batch.changes;
                 staged.changes.absorb(changes);
             }
             Step::Begin => {
                 let is_begun = staged.floor()?.is_some_and(|own| own.stage == Stage::Collecting);
                 match floor::due(&*staged)? {
-                    Some(next) if !is_begun => collect::begin(staged, schema, &next)?,
+                    Due::Take(next) if !is_begun => collect::begin(staged, schema, &next)?,
                     _ => return Ok(is_begun),
                 }
             }
@@ -88,6 +88,12 @@ impl Shared {
         Ok(self.tables().as_ref().ok_or_else(missing)?.standing())
     }
 
+    /// Returns how far this node is with its floor, and whether a later one was said.
+    pub fn stage(&self) -> Result<(Option<Stage>, bool), Unreadable> {
+        let missing = || Unreadable::Io("the file could not be opened again after a failure".to_string());
+        Ok(self.tables().as_ref().ok_or_else(missing)?.stage())
+    }
+
     /// Takes the floor that is due, and all that leaves at it. Returns whether there was one.
     fn collect(&self, moment: Moment) -> Result<bool, WriteError> {
         if !self.ask(Step::Begin, moment)? {
@@ -108,13 +114,22 @@ impl Shared {
 pub(crate) fn collect(shared: Arc<Shared>, moment: Moment, done: Done<bool>) {
     #[cfg(feature = "mutants")]
     let mutant = crate::core::mutant::switched();
+    let done = Arc::new(Mutex::new(Some(done)));
+    let told = move |result| {
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(done) = done {
+            done(result);
+        }
+    };
+    let to_run = told.clone();
     let run = move || {
         #[cfg(feature = "mutants")]
         crate::core::mutant::switch(mutant);
-        done(shared.collect(moment));
+        to_run(shared.collect(moment));
     };
-    // Without a thread `done` is dropped, and who waits hears that nothing came of it.
-    drop(std::thread::Builder::new().name("replicate-floor".to_string()).spawn(run));
+    if let Err(error) = std::thread::Builder::new().name("replicate-floor".to_string()).spawn(run) {
+        told(Err(WriteError::Failed(error.to_string())));
+    }
 }
 
 impl Job {

@@ -16,7 +16,7 @@ pub use crate::core::exchange::{Applied, REFUSALS_MAX};
 use crate::core::fence::{self, Fenced};
 use crate::core::floor::advance::{self, Next};
 use crate::core::floor::fill::Kept;
-use crate::core::floor::{self, Floor, HandedOn, Stage, Standing};
+use crate::core::floor::{self, Due, Floor, HandedOn, Stage, Standing};
 use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
 use crate::core::rebuild;
@@ -246,28 +246,39 @@ impl Store {
         self.shared.push(Job::Apply { entries, kept: Some(kept), moment, done }, false);
     }
 
-    /// Returns where the floor could go, if every member that is asked has of each log what `acknowledged` says.
+    /// Returns where the floor could go, if every member that is asked has of each log what `acknowledged` says
+    /// and is at most at a floor of the number `others`.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn next_floor(&self, acknowledged: impl Fn(LogId) -> u64) -> Result<Option<Next>, Unreadable> {
-        self.shared.read(|snapshot| advance::next(snapshot, acknowledged))
+    pub fn next_floor(&self, others: u64, acknowledged: impl Fn(LogId) -> u64) -> Result<Option<Next>, Unreadable> {
+        self.shared.read(|snapshot| advance::next(snapshot, others, acknowledged))
     }
 
     /// Writes where the floor is from now on, under a coordinator's epoch, and calls `done` on the writer's thread.
     pub fn advance_floor_then(&self, epoch: u64, next: Next, moment: Moment, done: Done<bool>) {
-        self.shared.push(Job::Floor { step: Step::Advance { epoch, ends: next.ends }, moment, done }, false);
+        self.shared.push(Job::Floor { step: Step::Advance { epoch, next }, moment, done }, false);
     }
 
-    /// Whether there is a floor to be taken: see [`Store::collect_then`].
+    /// Whether others have all that is here.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn is_floor_due(&self) -> Result<bool, Unreadable> {
-        self.shared.read(|snapshot| {
-            let is_begun = snapshot.floor()?.is_some_and(|own| own.stage == Stage::Collecting);
-            Ok(is_begun || floor::due(snapshot)?.is_some())
-        })
+    pub fn is_handed_on(&self, handed_on: &HandedOn) -> Result<bool, Unreadable> {
+        self.shared.read(|snapshot| handed_on.is_all(snapshot))
+    }
+
+    /// Returns what there is to do about the floor; nothing inside if one is to be gone on with: see
+    /// [`Store::collect_then`].
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn floor_due(&self) -> Result<Option<Due>, Unreadable> {
+        match self.shared.stage()? {
+            (Some(Stage::Collecting), _) => Ok(None),
+            (Some(Stage::Filling), _) | (_, false) => Ok(Some(Due::Nothing)),
+            (Some(Stage::At) | None, true) => self.shared.read(|snapshot| Ok(Some(floor::due(snapshot)?))),
+        }
     }
 
     /// Takes the floor that is due, or goes on with one that was begun: what nothing below it needs leaves the logs, and no

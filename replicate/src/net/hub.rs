@@ -3,14 +3,16 @@
 //! It reads the store and hands it what came; it waits for nothing but its queue, except for a token to be kept, during
 //! which this node has nothing to say in the election anyway. All decisions are `core`'s, but for which of two links
 //! between the same nodes stays: the one that the node with the lesser name dialled. Parts: `electing` (the election), `care`
-//! (what the store needs from whoever has it).
+//! (what the store needs from whoever has it), `floor`.
 
 mod care;
 mod electing;
+mod floor;
 
 pub use self::care::Errand;
 
 use self::care::Care;
+use self::floor::FloorCare;
 use super::link::{Link, Traffic};
 use super::look::{Looks, Peer, PeerState, Standing};
 use super::queue::{Command, Grown, LinkNumber, Order, Queue};
@@ -56,6 +58,7 @@ pub fn start(parts: Parts) -> io::Result<()> {
     let hub = Hub {
         me: parts.store.brief().us.node,
         care: Care::new(parts.store.brief()),
+        floor: FloorCare::default(),
         kept: parts.settings.seen,
         clock: clock(moment),
         now_ms: moment.mono,
@@ -143,6 +146,7 @@ struct Hub {
     /// What went over links that are gone.
     before: Traffic,
     care: Care,
+    floor: FloorCare,
 }
 
 impl Hub {
@@ -224,6 +228,7 @@ impl Hub {
             Order::Command(Command::HandOver(to)) => self.elect(election::Input::HandOver { to }),
             Order::Command(Command::Force) => self.elect(election::Input::Force),
             Order::Command(Command::Carried { from, token }) => self.elect(election::Input::Carried { from, token }),
+            Order::Command(Command::Lapsed(nodes)) => self.floor.lapsed = nodes,
             Order::Command(Command::Disconnect(node)) => {
                 self.end_all_of(|_, peer| peer == node, &Ended::Disconnected);
             }
@@ -325,6 +330,7 @@ impl Hub {
                 }
                 Some(Output::Told(told)) => {
                     self.mind(peer, &told);
+                    self.mind_floor(number, &told);
                     (self.parts.tell)(Event::Session(peer, told));
                 }
                 Some(Output::Close(reason)) => self.end(number, Ended::Closed(reason)),
@@ -493,6 +499,9 @@ impl Hub {
                 peers.insert(linked.peer, peer);
             }
         }
+        self.take_floor_care();
+        self.settle();
+        let floor = self.floor_look();
         let is_caught_up = self.is_caught_up_now();
         let election = self.election().standing(self.now_ms);
         self.parts.looks.set(Standing {
@@ -502,6 +511,7 @@ impl Hub {
             peers,
             links: self.links.len(),
             traffic: traffic_of_all,
+            floor,
         });
         self.looked_ms = self.now_ms;
         self.look_at_ms = self.now_ms + LOOK_IDLE_MS;

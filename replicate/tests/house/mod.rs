@@ -8,7 +8,7 @@ use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
 use replicate::core::fence::{Fence, Last};
 use replicate::core::floor::fill::{Kept, Part};
-use replicate::core::floor::{self, advance, collect, fill};
+use replicate::core::floor::{self, Due, advance, collect, fill};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::keeping;
 use replicate::core::log::{self, Accepted, Refusal};
@@ -298,15 +298,15 @@ impl Node {
     pub fn advance(&mut self, asked: &[&Node]) -> u64 {
         let ends = |node: &Node, log| node.state.head(log).unwrap().map_or(0, |head| head.seq);
         let known = |log| asked.iter().map(|node| ends(node, log)).min().unwrap_or(u64::MAX);
-        let next = advance::next(&self.state, known).unwrap().unwrap();
+        let next = advance::next(&self.state, 0, known).unwrap().unwrap();
         let (us, clock) = (self.us, self.clock);
-        self.stage(|staged, schema| advance::write(staged, schema, us, clock, (1, &next.ends))).unwrap();
+        self.stage(|staged, schema| advance::write(staged, schema, us, clock, (1, &next))).unwrap();
         next.moved
     }
 
     /// Takes the floor that is due and what leaves at it. Returns what left; nothing if there was none.
     pub fn collect(&mut self) -> Option<Vec<Position>> {
-        let next = floor::due(&self.state).unwrap()?;
+        let Due::Take(next) = floor::due(&self.state).unwrap() else { return None };
         self.stage(|staged, schema| collect::begin(staged, schema, &next)).unwrap();
         let rows = self.leaving();
         self.stage(|staged, _| collect::leave(staged, &rows));

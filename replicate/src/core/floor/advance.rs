@@ -7,6 +7,7 @@ use super::{KIND, Proposed, RECORD, STREAMS, Stage, Standing, WRITERS_MAX};
 use crate::core::entry::{FORM, Fields, Moment, Op, Stamp};
 use crate::core::fence::Limits;
 use crate::core::id::{Hash, LogId, Origin, Position, Stream};
+use crate::core::message::Stands;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::{Staged, Unreadable, View};
 use crate::core::write::{BadAct, place};
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 /// Where the next floor would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
+    /// Its number.
+    pub number: u64,
     /// By log the last place below it.
     pub ends: BTreeMap<LogId, u64>,
     /// How many entries more are below it than below the present one.
@@ -23,11 +26,12 @@ pub struct Next {
 }
 
 /// Returns where the floor can go: in each log up to what we have and `acknowledged` says that every member that is asked
-/// has durably, never beyond a fence, never down. Nothing while this node is not at a floor itself.
+/// has durably, never beyond a fence, never down. `others` is the greatest number of a floor that a member is at. Nothing
+/// while this node is not at a floor itself.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
-pub fn next(view: &impl View, acknowledged: impl Fn(LogId) -> u64) -> Result<Option<Next>, Unreadable> {
+pub fn next(view: &impl View, others: u64, acknowledged: impl Fn(LogId) -> u64) -> Result<Option<Next>, Unreadable> {
     let own = view.floor()?;
     if own.as_ref().is_some_and(|own| own.stage != Stage::At) {
         return Ok(None);
@@ -52,7 +56,15 @@ pub fn next(view: &impl View, acknowledged: impl Fn(LogId) -> u64) -> Result<Opt
     }
     bound(&mut ends, before);
     let moved = ends.iter().map(|(log, end)| end - before(*log)).sum();
-    Ok(Some(Next { ends, moved }))
+    let number = floor.map_or(0, |floor| floor.name.number).max(others) + 1;
+    Ok(Some(Next { number, ends, moved }))
+}
+
+/// Whether a member is far enough with its own floor for the next one to be said: it has taken ours, or is at one that we do
+/// not know, and is done with it.
+pub fn is_ready(own: Option<&Standing>, theirs: Option<Stands>) -> bool {
+    let is_done = theirs.is_none_or(|theirs| theirs.stage == Stage::At);
+    is_done && theirs.map(|theirs| theirs.floor) >= own.map(|own| own.floor.name)
 }
 
 /// Leaves those writers out that would move it least, if there are too many. Those it has stay.
@@ -71,8 +83,8 @@ fn bound(ends: &mut BTreeMap<LogId, u64>, before: impl Fn(LogId) -> u64) {
     }
 }
 
-/// Writes the entry that says where the floor is from now on. `ends` is what [`next`] said; what is not here any more as
-/// it was then is refused as a bad value.
+/// Writes the entry that says where the floor is from now on. `said` is what [`next`] said; if it would not say so any
+/// more, that is a bad value.
 ///
 /// # Errors
 /// [`BadAct`]; what is staged is then to be dropped.
@@ -81,16 +93,17 @@ pub fn write<V: View>(
     schema: &crate::core::schema::Schema,
     us: Origin,
     moment: Moment,
-    (epoch, ends): (u64, &BTreeMap<LogId, u64>),
+    (epoch, said): (u64, &Next),
 ) -> Result<Position, BadAct> {
     let bad = || BadAct::BadValue(KIND.to_string());
-    let allowed = next(&*staged, |log| ends.get(&log).copied().unwrap_or(0))?.ok_or_else(bad)?;
-    if allowed.ends != *ends {
+    let acknowledged = |log| said.ends.get(&log).copied().unwrap_or(0);
+    let now = next(&*staged, said.number - 1, acknowledged)?.ok_or_else(bad)?;
+    if (now.number, &now.ends) != (said.number, &said.ends) {
         return Err(bad());
     }
-    let number = staged.floor()?.map_or(0, |own| own.floor.name.number) + 1;
     let before = staged.proposed()?;
-    let said = Proposed { at: us.log(Stream::Sec).at(0), number, epoch, ends: ends.clone() };
+    let at = us.log(Stream::Sec).at(0);
+    let said = Proposed { at, number: said.number, epoch, ends: said.ends.clone() };
     let fields = Fields {
         v: FORM,
         d: said.at.dot,
