@@ -64,15 +64,18 @@ pub struct Claim {
 }
 
 /// The reference: each fence holds, does not, or it cannot be said; as much is said as follows from what is said already,
-/// and what cannot be said holds. It looks at all claims at once and shares no code with the library.
-pub fn holding(claims: &[Claim]) -> Vec<(Position, Fence)> {
+/// and what cannot be said holds. What is below the floor is beyond nothing. It looks at all claims at once and shares no code with the library.
+pub fn holding(claims: &[Claim], is_below: impl Fn(Position) -> bool) -> Vec<(Position, Fence)> {
     let fences: Vec<(Position, Fence)> = claims.iter().filter_map(|claim| Some((claim.at, claim.fence?))).collect();
     let mut says: BTreeMap<Position, bool> = BTreeMap::new();
     loop {
         let before = says.len();
         for (at, _) in &fences {
             let is = |at: Position, truth: bool| says.get(&at) == Some(&truth);
-            let beyond = |at: Position| fences.iter().filter(move |(by, fence)| is_beyond(at, *by, fence));
+            let beyond = |at: Position| {
+                let counts = is_below(at);
+                fences.iter().filter(move |(by, fence)| !counts && is_beyond(at, *by, fence))
+            };
             let mut naming = claims.iter().filter(|claim| claim.names.contains(at));
             let is_void = beyond(*at).any(|(by, _)| is(*by, true))
                 || naming.clone().any(|naming| beyond(naming.at).all(|(by, _)| is(*by, false)));

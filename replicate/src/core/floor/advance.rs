@@ -37,6 +37,13 @@ pub fn next(view: &impl View, others: u64, acknowledged: impl Fn(LogId) -> u64) 
         return Ok(None);
     }
     let floor = own.map(|own: Standing| own.floor);
+    // One after the other: two of one number would be two floors.
+    if let Some(said) = view.proposed()? {
+        let name = floor.as_ref().map_or((0, 0), |floor| (floor.name.number, floor.name.epoch));
+        if (said.number, said.epoch) > name && Staged::new(view)?.stands(said.at) {
+            return Ok(None);
+        }
+    }
     let limits = Limits::of(&view.fencings()?, floor.clone());
     let before = |log: LogId| floor.as_ref().map_or(0, |floor| floor.end(log));
     let mut ends = BTreeMap::new();

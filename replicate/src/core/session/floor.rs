@@ -9,7 +9,7 @@ use super::{Session, Told};
 use crate::core::exchange::{Mark, Records};
 use crate::core::floor::{Floor, FloorName, HandedOn, STREAMS, Stage, Standing};
 use crate::core::id::{LogId, Stream};
-use crate::core::message::{FloorWord, Message, Stands, VECTOR_MARKS_MAX};
+use crate::core::message::{FLOOR, FloorWord, Message, Stands, VECTOR_MARKS_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +40,10 @@ pub(super) struct Below {
     verdict: Verdict,
     /// The floor by which that was found.
     judged: Option<Stands>,
-    /// The peer says that we are below its floor.
-    is_below: bool,
+    /// Since it heard of which floor of ours the peer has told how far it has come.
+    told: Option<FloorName>,
+    /// The peer's floor that we were below when it said so.
+    is_below: Option<FloorName>,
     /// What we have offered.
     offered: Option<FloorName>,
     /// Marks of an offer, as far as they came.
@@ -64,9 +66,9 @@ impl Session {
         self.below.peer
     }
 
-    /// Whether the peer has said that this node is below its floor.
+    /// Whether the peer has said that this node is below its floor, and it is not at that one by now.
     pub fn is_below(&self) -> bool {
-        self.below.is_below
+        self.below.is_below > self.below.said.map(|said| said.floor)
     }
 
     /// Returns what the peer has of our logs, for a node that wants to begin anew.
@@ -90,10 +92,10 @@ impl Session {
         let own = records.standing()?;
         let now = stands(&own);
         if now != self.below.said {
-            let was_filled = self.below.said.is_some_and(|said| said.stage == Stage::Filling);
-            self.below.said = now;
-            if was_filled {
-                // Where logs end now did not come of entries alone.
+            let before = std::mem::replace(&mut self.below.said, now);
+            let was_filled = before.is_some_and(|before| before.stage == Stage::Filling);
+            if was_filled || before.map(|before| before.floor) != now.map(|now| now.floor) {
+                // What the peer knows of our logs may be what it had to send itself, and it holds that back.
                 for stream in self.me.wants.clone() {
                     self.tell_vector(stream, records)?;
                 }
@@ -104,16 +106,29 @@ impl Session {
             self.changed(&[], records)?;
         }
         let is_new = self.below.judged != now || self.below.verdict == Verdict::Unknown;
-        if is_new && self.has_told_all() {
+        if is_new && self.has_told_all(now) {
             self.judge(own.as_ref(), records)?;
+        } else if self.below.judged.map(|judged| judged.floor) != now.map(|now| now.floor) {
+            self.below.verdict = Verdict::Unknown;
         }
         Ok(())
     }
 
-    /// Whether the peer has told how far it is in all streams that have a floor, as far as it wants them.
-    fn has_told_all(&self) -> bool {
-        let Some(hello) = &self.hello else { return false };
-        STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream))
+    /// Whether the peer has told how far it is in all streams that have a floor, as far as it wants them, since it heard of
+    /// ours: before, it may have got further by others.
+    fn has_told_all(&self, now: Option<Stands>) -> bool {
+        let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
+        match hello.features.iter().any(|feature| feature == FLOOR) {
+            true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
+            false => STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream)),
+        }
+    }
+
+    /// After our vectors: they were told knowing the peer's floor.
+    pub(super) fn told_all(&mut self) {
+        if let Some(theirs) = self.below.peer {
+            self.say(Message::Floor(FloorWord::Told(theirs.floor)));
+        }
     }
 
     fn judge(&mut self, own: Option<&Standing>, records: &impl Records) -> Result<(), Unreadable> {
@@ -180,12 +195,18 @@ impl Session {
     pub(super) fn heard_floor(&mut self, word: FloorWord, records: &impl Records) -> Result<(), Unreadable> {
         match word {
             FloorWord::Stands(stands) => {
-                self.below.peer = Some(stands);
-                self.below.judged = None;
-                self.changed(&[], records)?;
+                let before = self.below.peer.replace(stands);
+                if before.map(|before| before.floor) != Some(stands.floor) {
+                    for stream in self.me.wants.clone() {
+                        self.tell_vector(stream, records)?;
+                    }
+                    self.told_all();
+                }
+                self.rejudge(records)?;
             }
+            FloorWord::Told(floor) => self.below.told = Some(floor),
             FloorWord::Below(floor) => {
-                self.below.is_below = true;
+                self.below.is_below = Some(floor);
                 self.changed(&[], records)?;
                 self.tell(Told::BelowFloor { floor });
             }
@@ -207,6 +228,15 @@ impl Session {
         Ok(())
     }
 
+    /// The peer's floor is another: it may stand otherwise to ours.
+    fn rejudge(&mut self, records: &impl Records) -> Result<(), Unreadable> {
+        let own = records.standing()?;
+        if self.has_told_all(stands(&own)) {
+            self.judge(own.as_ref(), records)?;
+        }
+        self.changed(&[], records)
+    }
+
     fn asked_to_fill(&mut self, floor: FloorName, records: &impl Records) -> Result<(), Unreadable> {
         let own = records.standing()?;
         let is_ours = own.is_some_and(|own| own.floor.name == floor && own.stage == Stage::At);
@@ -218,16 +248,16 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a stream is not to be sent for now.
-    pub(super) fn is_held(&self, stream: Stream) -> bool {
+    /// Whether nothing is to be sent for now.
+    pub(super) fn is_held(&self) -> bool {
         let is_filled_by_others = self.below.peer.is_some_and(|peer| peer.stage == Stage::Filling);
         match self.below.verdict {
             Verdict::Below => true,
-            _ if !STREAMS.contains(&stream) || is_on(Mutant::FilledByAnybody) => false,
+            _ if is_on(Mutant::FilledByAnybody) => false,
             Verdict::Filling => false,
             Verdict::Empty => true,
             Verdict::Unknown => self.below.said.is_some() || is_filled_by_others,
-            Verdict::Level => is_filled_by_others && !self.below.is_below,
+            Verdict::Level => is_filled_by_others && !self.is_below(),
         }
     }
 
@@ -237,7 +267,7 @@ impl Session {
         match own.stage {
             _ if !STREAMS.contains(&log.stream) => May::All,
             // Below: it gives what it has and the peer lacks; of what is below its floor the peer lacks nothing.
-            Stage::Filling if self.below.is_below && sent >= own.floor.end(log) => May::All,
+            Stage::Filling if self.is_below() && sent >= own.floor.end(log) => May::All,
             Stage::Filling if log.node == self.me.origin.node && own.floor.end(log) == 0 => May::All,
             Stage::Filling => May::Nothing,
             Stage::At if self.below.verdict == Verdict::Filling && sent < own.floor.end(log) => May::Kept,

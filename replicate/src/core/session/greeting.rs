@@ -114,6 +114,7 @@ impl Session {
                 self.tell_vector(stream, records)?;
             }
         }
+        self.told_all();
         Ok(())
     }
 

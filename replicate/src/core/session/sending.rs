@@ -166,7 +166,7 @@ impl Session {
             return Ok(false);
         }
         retry.at_ms = None;
-        if self.is_held(stream) {
+        if self.is_held() {
             return Ok(false);
         }
         if self.known.next_to_send(stream).is_none() {
@@ -235,6 +235,9 @@ impl Session {
             if let (Some(floor), Some((part, _))) = (floor, part) {
                 let kept = gathered.kept.get_or_insert_with(|| Kept { floor: floor.name, parts: Vec::new() });
                 kept.parts.push(part);
+                if !part.is_end {
+                    break;
+                }
             } else if !is_all {
                 break;
             }

@@ -14,6 +14,9 @@ type MarkRow = (Stream, NodeId, u32, u64, Hash);
 #[serde(tag = "is", rename_all = "lowercase")]
 pub(super) enum Body {
     Stands(Stands),
+    Told {
+        floor: FloorName,
+    },
     Below {
         floor: FloorName,
     },
@@ -32,6 +35,7 @@ pub(super) enum Body {
 pub(super) fn body(word: &FloorWord) -> Body {
     match word {
         FloorWord::Stands(stands) => Body::Stands(*stands),
+        FloorWord::Told(floor) => Body::Told { floor: *floor },
         FloorWord::Below(floor) => Body::Below { floor: *floor },
         FloorWord::Offer { floor, is_last, marks } => {
             let row = |(log, mark): &(LogId, Mark)| (log.stream, log.node, log.inc, mark.seq, mark.hash);
@@ -45,6 +49,7 @@ pub(super) fn body(word: &FloorWord) -> Body {
 pub(super) fn word(body: Body) -> Option<FloorWord> {
     Some(match body {
         Body::Stands(stands) => FloorWord::Stands(stands),
+        Body::Told { floor } => FloorWord::Told(floor),
         Body::Below { floor } => FloorWord::Below(floor),
         Body::Offer { floor, last: is_last, marks } => {
             let mark = |(stream, node, inc, seq, hash)| (LogId { stream, node, inc }, Mark { seq, hash });

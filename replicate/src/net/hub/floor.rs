@@ -3,8 +3,8 @@
 //!
 //! Looked at as often as there is something to show. What has to be done is an errand of the store like any other.
 
-use super::Hub;
 use super::care::Errand;
+use super::{Hub, Linked};
 use crate::core::election::{Gated, Mode, Role};
 use crate::core::exchange::Records;
 use crate::core::floor::{Due, Floor, Stage, Standing, advance};
@@ -30,6 +30,8 @@ pub struct FloorCare {
     offers: BTreeMap<LinkNumber, Arc<Floor>>,
     /// Who does.
     filled_by: Option<LinkNumber>,
+    /// Our floor when we last looked.
+    seen: Option<Standing>,
     /// When to look next whether the floor can be moved.
     advance_at_ms: u64,
 }
@@ -38,7 +40,7 @@ impl Hub {
     /// Takes note of what a session tells of the floor.
     pub(super) fn mind_floor(&mut self, number: LinkNumber, told: &Told) {
         match told {
-            Told::BelowFloor { .. } => drop(self.floor.below.insert(number)),
+            Told::BelowFloor { .. } => {}
             Told::Offered(floor) => drop(self.floor.offers.insert(number, floor.clone())),
             _ => return,
         }
@@ -51,11 +53,17 @@ impl Hub {
             return;
         }
         let links = &self.links;
-        self.floor.below.retain(|number| links.contains_key(number));
+        let is_below = |linked: &Linked| linked.session.is_below();
+        self.floor.below = links.iter().filter(|(_, linked)| is_below(linked)).map(|(number, _)| *number).collect();
         self.floor.offers.retain(|number, _| links.contains_key(number));
         self.floor.filled_by = self.floor.filled_by.filter(|number| links.contains_key(number));
         // What cannot be read is read again with the next look.
         let Ok(own) = self.parts.store.standing() else { return };
+        if self.floor.seen != own {
+            // Whoever speaks with us hears of it.
+            self.floor.seen = own.clone();
+            self.numbers().into_iter().for_each(|number| self.input(number, Input::Tick));
+        }
         match self.parts.store.floor_due() {
             Ok(None | Some(Due::Take(_))) => self.care.add(Errand::Collect, self.now_ms),
             Ok(Some(Due::Astray)) => self.stray(own.as_ref()),
