@@ -1,19 +1,26 @@
 //! A node's logs and records in one redb file: the tables, and reading and committing them as the rules want it.
 //!
 //! The only file that knows redb. Lives here: tables and what of redb's errors is damage. Parts: `place` (where the file
-//! and its mark are), `opening` (damage, incarnations, building anew), `writer` (the one thread that writes), `store`
-//! (what the user holds), `feed`. Decides nothing about entries: that is [`crate::core`].
+//! and its mark are), `rows` (as bytes), `opening` (damage, incarnations, building anew), `writer` (the one thread that writes), `store`
+//! (what the user holds), `feed`, `flooring` (what leaves the logs). Decides nothing about entries: that is [`crate::core`].
 
 pub mod feed;
+pub mod flooring;
 pub mod join;
 pub mod opening;
 pub mod place;
 pub mod putting_back;
+mod rows;
 pub mod store;
 mod writer;
 
-use crate::core::fence::{Fence, Fencing, Fencings, Last};
-use crate::core::id::{Dot, Hash, LogId, NodeId, Origin, Position};
+use self::rows::{doom_key, fence_row, floor_row, head_row, read_doom, read_fence, read_floor, read_head};
+pub(crate) use self::rows::{origin_row, read_origin};
+use crate::core::entry::Entry;
+use crate::core::exchange::Mark;
+use crate::core::fence::Fencings;
+use crate::core::floor::{Floor, Proposed, Stage, Standing};
+use crate::core::id::{Dot, Hash, LogId, Position};
 use crate::core::index::Span;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
@@ -24,18 +31,19 @@ use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     WriteTransaction,
 };
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The version of all tables together, kept under `form`. A file of a later one is left alone.
 const FORM: u32 = 1;
 
-/// Table: facts about the file. Key: `form`, `origin`, `lamport`, `records`, `indexes`, `quarantine`. Value: as
+/// Table: facts about the file. Key: `form`, `origin`, `lamport`, `records`, `indexes`, `quarantine`, `floor`, `proposed`. Value: as
 /// `DESIGN.md` says, each of its own length. Written by: opening, the writer. Read by: opening, the writer.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta-1");
 /// Table: all entries of all logs. Key: [`Position::key`]. Value: the entry as its author wrote it. Written by: the
-/// writer. Read by: exports, loading records, building them anew. Never changed, never removed.
+/// writer. Read by: exports, loading records, building them anew. Never changed; removed below the floor only.
 const LOG: TableDefinition<&[u8; 29], &[u8]> = TableDefinition::new("log-1");
 /// Table: the end of each log. Key: [`LogId::key`]. Value: sequence (8, big-endian), hash (32), nonce (4, big-endian).
 /// Written by: the writer. Read by: the writer, vectors.
@@ -53,6 +61,9 @@ const INDEX: TableDefinition<&[u8], ()> = TableDefinition::new("index-1");
 /// the node (16), then of `sec` and of `cfg` the last incarnation (4) and sequence (8) that count, big-endian. Written by:
 /// the writer, building anew. Read by: the writer.
 const FENCE: TableDefinition<&[u8; 29], &[u8]> = TableDefinition::new("fence-1");
+/// Table: this node's floor. Key: [`LogId::key`]. Value: the last place below it (8, big-endian), the hash of its entry
+/// (32). Written by: the writer. Read by: opening, the writer.
+const FLOOR: TableDefinition<&[u8; 21], &[u8; 40]> = TableDefinition::new("floor-1");
 /// Table: entries refused as forks: evidence. Key: [`Position::key`], the entry's hash (32). Value: the entry. At most
 /// [`FORKS_MAX`]. Written by: the writer. Read by: whoever looks into it.
 const FORK: TableDefinition<&[u8; 61], &[u8]> = TableDefinition::new("fork-1");
@@ -123,6 +134,16 @@ pub(crate) type Facts = Vec<(&'static str, Option<Vec<u8>>)>;
 #[derive(Debug)]
 pub(crate) struct Tables {
     db: Database,
+    /// The floor and what was said of the next one, as they are in the file. Rows leave only after it was set here: a
+    /// snapshot that is taken before this is looked at never lacks rows that this does not explain.
+    floor: RwLock<Below>,
+}
+
+/// What is kept about the floor.
+#[derive(Debug, Clone, Default)]
+struct Below {
+    own: Option<Standing>,
+    proposed: Option<Arc<Proposed>>,
 }
 
 /// What opening found.
@@ -141,11 +162,13 @@ impl Tables {
         builder.set_cache_size(cache_bytes).set_repair_callback(move |_| seen.store(true, Ordering::Relaxed));
         let mut db = builder.create_with_backend(backend).map_err(fault)?;
         let is_whole = !is_verified || db.check_integrity().map_err(fault)?;
-        let tables = Self { db };
+        let mut tables = Self { db, floor: RwLock::default() };
         // Writing needs room that a full disk does not have, reading needs none.
         if !tables.has_tables()? {
             tables.make_tables()?;
         }
+        let below = tables.snapshot()?.below()?;
+        tables.floor = RwLock::new(below);
         Ok(Found { tables, is_repaired: repaired.load(Ordering::Relaxed) || !is_whole })
     }
 
@@ -155,7 +178,7 @@ impl Tables {
         let Ok(meta) = tx.open_table(META) else { return Ok(false) };
         let form = meta.get("form").map_err(fault)?.is_some_and(|row| row.value() == FORM.to_be_bytes());
         drop(meta);
-        Ok(form && Snapshot::of(&tx).is_ok())
+        Ok(form && Snapshot::of(&tx, Below::default()).is_ok())
     }
 
     fn make_tables(&self) -> Result<(), Fault> {
@@ -179,6 +202,7 @@ impl Tables {
             tx.open_table(INDEX).map_err(fault)?;
             tx.open_table(FENCE).map_err(fault)?;
             tx.open_table(FORK).map_err(fault)?;
+            tx.open_table(FLOOR).map_err(fault)?;
         }
         tx.commit().map_err(fault)
     }
@@ -193,7 +217,21 @@ impl Tables {
     /// Returns the state as it is now, unmoved by later commits. To be dropped soon: it holds the file's old pages.
     pub fn snapshot(&self) -> Result<Snapshot, Unreadable> {
         let tx = self.db.begin_read().map_err(unreadable)?;
-        Snapshot::of(&tx)
+        let below = self.floor.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Snapshot::of(&tx, below)
+    }
+
+    /// Returns the floor as of the last commit.
+    pub fn standing(&self) -> Option<Standing> {
+        self.floor.read().unwrap_or_else(PoisonError::into_inner).own.clone()
+    }
+
+    /// Returns how far this file is with its floor, and whether a later one was said.
+    pub fn stage(&self) -> (Option<Stage>, bool) {
+        let below = self.floor.read().unwrap_or_else(PoisonError::into_inner);
+        let own = below.own.as_ref().map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch));
+        let is_later = below.proposed.as_ref().is_some_and(|next| (next.number, next.epoch) > own);
+        (below.own.as_ref().map(|own| own.stage), is_later)
     }
 
     /// Keeps changes and facts, in one durable step. On an error they may or may not have been kept.
@@ -207,7 +245,11 @@ impl Tables {
         let tx = self.begin()?;
         write(&tx, changes).map_err(fault)?;
         write_facts(&tx, changes, facts).map_err(fault)?;
-        tx.commit().map_err(fault)
+        tx.commit().map_err(fault)?;
+        let mut below = self.floor.write().unwrap_or_else(PoisonError::into_inner);
+        below.own = changes.floor.clone().or(below.own.take());
+        below.proposed = changes.proposed.clone().or(below.proposed.take());
+        Ok(())
     }
 
     /// Forgets what can be built anew: with `has_records` records too, else only index keys.
@@ -289,6 +331,35 @@ fn write(tx: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
             fences.insert(&at.key(), fence_row(fencing).as_slice())?;
         }
     }
+    if !changes.gone.is_empty() {
+        let mut fences = tx.open_table(FENCE)?;
+        for at in &changes.gone {
+            log.remove(&at.key())?;
+            fences.remove(&at.key())?;
+        }
+    }
+    if let Some(own) = &changes.floor {
+        write_floor(tx, own)?;
+    }
+    Ok(())
+}
+
+/// A floor names every log of the one before it, so its rows take the place of those.
+fn write_floor(tx: &WriteTransaction, own: &Standing) -> Result<(), redb::Error> {
+    let mut table = tx.open_table(FLOOR)?;
+    let fact = floor_row(own);
+    let mut meta = tx.open_table(META)?;
+    let before = meta.insert("floor", fact.as_slice())?.map(|row| row.value().to_vec());
+    // The stage alone moves more often than the marks.
+    if before.is_some_and(|before| before[..before.len() - 1] == fact[..fact.len() - 1]) {
+        return Ok(());
+    }
+    for (log, mark) in &own.floor.marks {
+        let mut row = [0; 40];
+        row[..8].copy_from_slice(&mark.seq.to_be_bytes());
+        row[8..].copy_from_slice(&mark.hash.0);
+        table.insert(&log.key(), &row)?;
+    }
     Ok(())
 }
 
@@ -297,6 +368,9 @@ fn write_facts(tx: &WriteTransaction, changes: &Changes, facts: &Facts) -> Resul
     if let Some(lamport) = changes.lamport {
         meta.insert("lamport", lamport.to_be_bytes().as_slice())?;
     }
+    if let Some(proposed) = &changes.proposed {
+        meta.insert("proposed", proposed.at.key().as_slice())?;
+    }
     for (name, value) in facts {
         match value {
             Some(value) => drop(meta.insert(*name, value.as_slice())?),
@@ -304,77 +378,6 @@ fn write_facts(tx: &WriteTransaction, changes: &Changes, facts: &Facts) -> Resul
         }
     }
     Ok(())
-}
-
-fn head_row(head: &Head) -> [u8; 44] {
-    let mut row = [0; 44];
-    row[..8].copy_from_slice(&head.seq.to_be_bytes());
-    row[8..40].copy_from_slice(&head.hash.0);
-    row[40..].copy_from_slice(&head.nonce.to_be_bytes());
-    row
-}
-
-fn read_head(row: &[u8; 44]) -> Head {
-    let (mut seq, mut hash, mut nonce) = ([0; 8], [0; 32], [0; 4]);
-    seq.copy_from_slice(&row[..8]);
-    hash.copy_from_slice(&row[8..40]);
-    nonce.copy_from_slice(&row[40..]);
-    Head { seq: u64::from_be_bytes(seq), hash: Hash(hash), nonce: u32::from_be_bytes(nonce) }
-}
-
-fn doom_key(doom: &Doom) -> Vec<u8> {
-    let group = doom.group.as_bytes();
-    // A group's name has at most 32 bytes: its length fits the last one.
-    [doom.at.key().as_slice(), &doom.record.bytes(), group, &[group.len() as u8]].concat()
-}
-
-fn read_doom(key: &[u8]) -> Option<Doom> {
-    let (at, rest) = key.split_first_chunk::<29>()?;
-    let (group_len, rest) = rest.split_last()?;
-    let (record, group) = rest.split_at_checked(rest.len().checked_sub(usize::from(*group_len))?)?;
-    let group = std::str::from_utf8(group).ok()?.to_string();
-    Some(Doom { at: Position::from_key(at)?, record: RecordKey::from_bytes(record)?, group })
-}
-
-fn fence_row(fencing: &Fencing) -> Vec<u8> {
-    let mut row = vec![u8::from(fencing.holds)];
-    if let Some(fence) = &fencing.fence {
-        row.extend(fence.node.0);
-        for last in [fence.sec, fence.cfg] {
-            row.extend(last.inc.to_be_bytes());
-            row.extend(last.seq.to_be_bytes());
-        }
-    }
-    row
-}
-
-fn read_fence(row: &[u8]) -> Option<Fencing> {
-    let (holds, rest) = row.split_first()?;
-    let holds = *holds == 1;
-    if rest.is_empty() {
-        return Some(Fencing { fence: None, holds });
-    }
-    let (node, rest) = rest.split_first_chunk::<16>()?;
-    let (lasts, rest) = rest.as_chunks::<12>();
-    let last = |row: &[u8; 12]| {
-        let (inc, seq) = row.split_first_chunk::<4>()?;
-        Some(Last { inc: u32::from_be_bytes(*inc), seq: u64::from_be_bytes(seq.try_into().ok()?) })
-    };
-    let ([sec, cfg], []) = (lasts, rest) else { return None };
-    Some(Fencing { fence: Some(Fence { node: NodeId(*node), sec: last(sec)?, cfg: last(cfg)? }), holds })
-}
-
-/// Returns the stored form of an origin: node (16), incarnation (4), nonce (4), big-endian.
-pub(crate) fn origin_row(us: &Origin) -> Vec<u8> {
-    [us.node.0.as_slice(), &us.inc.to_be_bytes(), &us.nonce.to_be_bytes()].concat()
-}
-
-/// Reads the stored form of an origin.
-pub(crate) fn read_origin(row: &[u8]) -> Option<Origin> {
-    let (node, rest) = row.split_first_chunk::<16>()?;
-    let (inc, nonce) = rest.split_first_chunk::<4>()?;
-    let nonce = u32::from_be_bytes(nonce.try_into().ok()?);
-    Some(Origin { node: NodeId(*node), inc: u32::from_be_bytes(*inc), nonce })
 }
 
 /// Stored index keys in order, from either end.
@@ -402,10 +405,12 @@ pub(crate) struct Snapshot {
     index: ReadOnlyTable<&'static [u8], ()>,
     fences: ReadOnlyTable<&'static [u8; 29], &'static [u8]>,
     forks: ReadOnlyTable<&'static [u8; 61], &'static [u8]>,
+    floor: ReadOnlyTable<&'static [u8; 21], &'static [u8; 40]>,
+    below: Below,
 }
 
 impl Snapshot {
-    fn of(tx: &ReadTransaction) -> Result<Self, Unreadable> {
+    fn of(tx: &ReadTransaction, below: Below) -> Result<Self, Unreadable> {
         Ok(Self {
             meta: tx.open_table(META).map_err(unreadable)?,
             log: tx.open_table(LOG).map_err(unreadable)?,
@@ -415,7 +420,36 @@ impl Snapshot {
             index: tx.open_table(INDEX).map_err(unreadable)?,
             fences: tx.open_table(FENCE).map_err(unreadable)?,
             forks: tx.open_table(FORK).map_err(unreadable)?,
+            floor: tx.open_table(FLOOR).map_err(unreadable)?,
+            below,
         })
+    }
+
+    /// Reads what the file says of the floor.
+    fn below(&self) -> Result<Below, Unreadable> {
+        let mut below = Below::default();
+        if let Some(row) = self.fact("floor")? {
+            let (name, stage) = read_floor(&row).ok_or_else(|| wrong("meta-1"))?;
+            let mut marks = BTreeMap::new();
+            for row in self.floor.iter().map_err(unreadable)? {
+                let (key, row) = row.map_err(unreadable)?;
+                let log = LogId::from_key(key.value()).ok_or_else(|| wrong("floor-1"))?;
+                let (seq, hash) = row.value().split_first_chunk::<8>().ok_or_else(|| wrong("floor-1"))?;
+                let hash = Hash(hash.try_into().map_err(|_| wrong("floor-1"))?);
+                marks.insert(log, Mark { seq: u64::from_be_bytes(*seq), hash });
+            }
+            let floor = Floor::new(name.number, name.epoch, marks);
+            if floor.name != name {
+                return Err(wrong("floor-1"));
+            }
+            below.own = Some(Standing { floor: Arc::new(floor), stage });
+        }
+        if let Some(key) = self.fact("proposed")? {
+            let at = key.as_slice().try_into().ok().and_then(Position::from_key).ok_or_else(|| wrong("meta-1"))?;
+            let entry = self.entry(at)?.and_then(|raw| Entry::parse(&raw).ok());
+            below.proposed = entry.and_then(|entry| Proposed::of(&entry)).map(Arc::new);
+        }
+        Ok(below)
     }
 
     /// Returns a fact about the file.
@@ -502,6 +536,12 @@ impl View for Snapshot {
         Ok(dooms)
     }
 
+    fn dooms_between(&self, log: LogId, from_seq: u64, to_seq: u64) -> Result<Vec<Doom>, Unreadable> {
+        let (first, last) = (log.at(from_seq).key(), log.at(to_seq.saturating_add(1)).key());
+        let rows = self.dooms.range::<&[u8]>(first.as_slice()..last.as_slice()).map_err(unreadable)?;
+        rows.map(|row| read_doom(row.map_err(unreadable)?.0.value()).ok_or_else(|| wrong("doom-1"))).collect()
+    }
+
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         self.dooms.len().map_err(unreadable)
     }
@@ -520,62 +560,12 @@ impl View for Snapshot {
         let Some(row) = self.fact("lamport")? else { return Ok(0) };
         Ok(u64::from_be_bytes(row.as_slice().try_into().map_err(|_| wrong("meta-1"))?))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::id::{RecordId, Stream};
-    use proptest::prelude::*;
-
-    #[test]
-    fn rows_are_read_as_they_were_written() {
-        let us = Origin { node: NodeId::from_u128(7), inc: 3, nonce: 9 };
-        let head = Head { seq: 300, hash: Hash([5; 32]), nonce: 9 };
-        let record = RecordKey { kind: "plan".to_string(), id: RecordId::from_u128(1) };
-        let doom = Doom { at: us.log(Stream::Cfg).at(300), record, group: "label".to_string() };
-
-        assert_eq!(read_origin(&origin_row(&us)), Some(us));
-        assert_eq!(read_head(&head_row(&head)), head);
-        assert_eq!(read_doom(&doom_key(&doom)), Some(doom));
-        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 1 << 40 } };
-        for (fence, holds) in [(None, false), (Some(fence), false), (Some(fence), true)] {
-            let fencing = Fencing { fence, holds };
-            assert_eq!(read_fence(&fence_row(&fencing)), Some(fencing));
-        }
+    fn floor(&self) -> Result<Option<Standing>, Unreadable> {
+        Ok(self.below.own.clone())
     }
 
-    #[test]
-    fn rows_have_these_bytes() {
-        let us = Origin { node: NodeId([0xaa; 16]), inc: 3, nonce: 9 };
-        let record = RecordKey { kind: "plan".to_string(), id: RecordId([0xbb; 16]) };
-        let doom = Doom { at: us.log(Stream::Own).at(258), record, group: "label".to_string() };
-        let (node, id) = ([0xaa; 16], [0xbb; 16]);
-        let position = [&[2], node.as_slice(), &[0, 0, 0, 3], &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
-
-        assert_eq!(origin_row(&us), [node.as_slice(), &[0, 0, 0, 3, 0, 0, 0, 9]].concat());
-        assert_eq!(doom.at.key().as_slice(), position);
-        assert_eq!(doom_key(&doom), [&position, b"plan\0".as_slice(), &id, b"label", &[5]].concat());
-        let head = head_row(&Head { seq: 258, hash: Hash([0xcc; 32]), nonce: 9 });
-        assert_eq!(head.as_slice(), [[0, 0, 0, 0, 0, 0, 1, 2].as_slice(), &[0xcc; 32], &[0, 0, 0, 9]].concat());
-        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 258 } };
-        let lasts = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2];
-        let row = fence_row(&Fencing { fence: Some(fence), holds: true });
-        assert_eq!(row, [[1].as_slice(), &node, &lasts].concat());
-        let key = crate::core::index::encode("by", &[1, 0, 2], RecordId(id));
-        assert_eq!(key, [b"by\0".as_slice(), &[1, 0, 0xff, 2, 0, 1], &id].concat());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        #[test]
-        fn garbage_rows_are_no_rows_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
-            prop_assert_eq!(read_origin(&bytes).is_some(), bytes.len() == 24);
-            prop_assert_eq!(read_fence(&bytes).is_some(), [1, 41].contains(&bytes.len()));
-            if let Some(doom) = read_doom(&bytes) {
-                prop_assert_eq!(doom_key(&doom), bytes);
-            }
-        }
+    fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
+        Ok(self.below.proposed.clone())
     }
 }

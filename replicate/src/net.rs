@@ -14,7 +14,7 @@ mod queue;
 mod squeeze;
 
 pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_BYTES_MAX, Traffic};
-pub use self::look::{BEHIND_AFTER_MS, Peer, PeerState, Standing};
+pub use self::look::{BEHIND_AFTER_MS, FloorLook, Peer, PeerState, Standing};
 pub use self::queue::COMMANDS_MAX;
 pub use self::squeeze::SQUEEZED_BYTES_MIN;
 
@@ -100,11 +100,23 @@ pub struct Patience {
     pub anew_ms: u64,
     /// The longest such pause.
     pub anew_max_ms: u64,
+    /// How often this node moves the floor at most, if it coordinates; nothing: never.
+    pub floor_every_ms: Option<u64>,
+    /// How many entries more have to be below it then.
+    pub floor_entries_min: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { renew_ms: 300, again_ms: 250, again_max_ms: 30_000, anew_ms: 5_000, anew_max_ms: 600_000 }
+        Self {
+            renew_ms: 300,
+            again_ms: 250,
+            again_max_ms: 30_000,
+            anew_ms: 5_000,
+            anew_max_ms: 600_000,
+            floor_every_ms: None,
+            floor_entries_min: 1_000,
+        }
     }
 }
 
@@ -315,6 +327,12 @@ impl Hub {
     /// once nobody is refused, and there is no election.
     pub fn roster(&self, members: Vec<election::Member>) {
         self.0.queue.roster(members);
+    }
+
+    /// Tells which members are lapsed: away for so long that the floor does not wait for them any more. When they come
+    /// back they are below it. A person has been told before.
+    pub fn lapsed(&self, nodes: impl IntoIterator<Item = NodeId>) {
+        self.0.queue.push(Order::Command(Command::Lapsed(nodes.into_iter().collect())));
     }
 
     /// Returns what there is to see, as of a tenth of a second ago at most. Cheap.

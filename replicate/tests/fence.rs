@@ -348,7 +348,7 @@ fn live_by_reference(node: &Node) -> BTreeSet<Position> {
     let entries: Vec<Entry> =
         all_entries(node).into_iter().filter(|entry| node.schema.changed_by(entry).is_some()).collect();
     let claims: Vec<Claim> = entries.iter().map(|entry| claim(entry, &entries)).collect();
-    let holding = holding(&claims);
+    let holding = holding(&claims, |_| false);
     let standing: Vec<&Entry> = entries.iter().filter(|entry| stands(entry.at, &holding)).collect();
     let is_named = |entry: &&&Entry| standing.iter().any(|by| names(by, entry));
     standing.iter().filter(|entry| !is_named(entry)).map(|entry| entry.at).collect()

@@ -128,7 +128,7 @@ fn real() -> Vec<Vec<u8>> {
         let marks = exchange::vector(&node.state, stream).unwrap().into_iter().collect();
         messages.push(Message::Vector(VectorPart { stream, is_last: true, marks }));
         let entries = exchange::export(&node.state, stream, &Vector::new()).unwrap().entries;
-        messages.push(Message::Batch(Batch { number: 1, stream, entries }));
+        messages.push(Message::Batch(Batch { number: 1, stream, entries, kept: None }));
     }
     messages.extend(elections());
     messages.iter().map(wire::encode).collect()

@@ -197,7 +197,7 @@ fn a_peer_that_takes_more_than_its_credit_is_refused() {
     world.run();
     let node = world.nodes[0].us.node;
     let raw = format!(r#"{{"d":["{node}",1,9],"s":"own","x":"{}"}}"#, "x".repeat(ENTRY_BYTES_MAX - 200));
-    let batch = |number| Batch { number, stream: Stream::Own, entries: vec![Arc::from(raw.as_bytes())] };
+    let batch = |number| Batch { number, stream: Stream::Own, entries: vec![Arc::from(raw.as_bytes())], kept: None };
     for number in 100..120 {
         world.input((1, 0), Input::Heard(Message::Batch(batch(number))));
     }
@@ -338,7 +338,7 @@ fn a_stream_that_is_not_wanted_is_not_sent() {
     assert_eq!((world.sent((0, 1), Stream::Cfg), world.sent((0, 1), Stream::Own)), (1, 0));
     assert_eq!((world.sent((1, 0), Stream::Own), world.sent((1, 0), Stream::Jrn)), (1, 1));
     let raw: Arc<[u8]> = Arc::from(&b"{}"[..]);
-    let batch = Batch { number: 50, stream: Stream::Own, entries: vec![raw] };
+    let batch = Batch { number: 50, stream: Stream::Own, entries: vec![raw], kept: None };
     world.input((1, 0), Input::Heard(Message::Batch(batch)));
     assert!(matches!(world.end((1, 0)).closed, Some(Reason::Breach(_))));
 }

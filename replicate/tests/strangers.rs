@@ -242,7 +242,7 @@ fn log_of(node: &Node) -> Vec<Arc<[u8]>> {
 }
 
 fn batch(number: u64, entries: Vec<Arc<[u8]>>) -> Message {
-    Message::Batch(Batch { number, stream: Stream::Sec, entries })
+    Message::Batch(Batch { number, stream: Stream::Sec, entries, kept: None })
 }
 
 fn written(number: u128) -> Node {

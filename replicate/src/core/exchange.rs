@@ -4,6 +4,7 @@
 //! messages, its pace. What is exported is given to `log::accept` on the other side, entry by entry.
 
 use crate::core::entry::Entry;
+use crate::core::floor::{Stage, Standing, seq_of};
 use crate::core::id::{Hash, LogId, NodeId, Position, Stream};
 use crate::core::log::Refusal;
 use crate::core::view::{Head, Unreadable, View};
@@ -64,8 +65,10 @@ pub trait Records {
     fn end(&self, log: LogId) -> Result<Option<Head>, Unreadable>;
     /// Returns the hash of the entry at a place; nothing if it is not here.
     fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable>;
+    /// Returns this node's floor, if it has one.
+    fn standing(&self) -> Result<Option<Standing>, Unreadable>;
     /// Returns a log's entries from a sequence number on, in order: at most `entries_max`, and at most `bytes_max` bytes
-    /// of them unless the first alone is longer.
+    /// of them unless the first alone is longer. Below the floor some have left.
     fn tail(
         &self,
         log: LogId,
@@ -86,6 +89,10 @@ impl<V: View> Records for V {
 
     fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable> {
         hash_at(self, at)
+    }
+
+    fn standing(&self) -> Result<Option<Standing>, Unreadable> {
+        self.floor()
     }
 
     fn tail(
@@ -109,11 +116,12 @@ pub(crate) fn tail(
 ) -> Result<Vec<Arc<[u8]>>, Unreadable> {
     /// Bounds what is read in vain when entries are long.
     const PAGE: usize = 64;
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let (mut entries, mut bytes, mut from_seq) = (Vec::new(), 0, from_seq);
     loop {
         let wanted = PAGE.min(entries_max - entries.len());
-        let page = view.entries(log, from_seq + entries.len() as u64, wanted)?;
+        let page = view.entries(log, from_seq, wanted)?;
         let is_last = page.len() < wanted;
+        from_seq = page.last().and_then(|raw| seq_of(raw)).map_or(from_seq, |seq| seq + 1);
         for raw in page {
             if !entries.is_empty() && bytes + raw.len() > bytes_max {
                 return Ok(entries);
@@ -136,6 +144,8 @@ pub struct Export {
     pub has_more: bool,
     /// Places where the peer's log is not ours: two writers used one name. Their logs are left out.
     pub forks: Vec<Position>,
+    /// Logs of which the peer lacks what is below our floor: part of that has left, so nothing is exported.
+    pub below: Vec<LogId>,
 }
 
 /// Returns what a peer with this vector lacks of a stream, at most [`EXPORT_ENTRIES_MAX`] entries and
@@ -146,12 +156,22 @@ pub struct Export {
 pub fn export(view: &impl View, stream: Stream, theirs: &Vector) -> Result<Export, Unreadable> {
     let mut export = Export::default();
     let mut bytes = 0;
+    let own = view.floor()?;
+    let floor_end = |log: LogId| own.as_ref().map_or(0, |own| own.floor.end(log));
     for ((node, inc), ours) in vector(view, stream)? {
         let log = LogId { stream, node, inc };
         let from = match theirs.get(&(node, inc)) {
             Some(mark) if mark.seq > ours.seq => continue,
+            Some(mark) if mark.seq < floor_end(log) => {
+                export.below.push(log);
+                continue;
+            }
             Some(mark) if hash_at(view, log.at(mark.seq))? != Some(mark.hash) => {
                 export.forks.push(log.at(mark.seq));
+                continue;
+            }
+            None if floor_end(log) > 0 => {
+                export.below.push(log);
                 continue;
             }
             Some(mark) => mark.seq + 1,
@@ -195,8 +215,13 @@ fn fill(
     }
 }
 
-/// Returns the hash of the entry at a place; nothing if it is not here.
+/// Returns the hash of the entry at a place; nothing if it is not here. At the floor it is known though the entry has left.
 pub(crate) fn hash_at(view: &impl View, at: Position) -> Result<Option<Hash>, Unreadable> {
+    let own = view.floor()?;
+    let mark = own.as_ref().and_then(|own| own.floor.marks.get(&at.log())).filter(|mark| mark.seq == at.dot.seq);
+    if let (Some(mark), true) = (mark, own.as_ref().is_some_and(|own| own.stage != Stage::Filling)) {
+        return Ok(Some(mark.hash));
+    }
     let Some(raw) = view.entry(at)? else { return Ok(None) };
     Ok(Entry::parse(&raw).ok().map(|entry| entry.hash))
 }

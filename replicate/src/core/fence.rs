@@ -6,7 +6,8 @@
 //! of entries alone, never by the order they came in.
 
 use crate::core::entry::Entry;
-use crate::core::id::{Dot, NodeId, Position, Stream};
+use crate::core::floor::Floor;
+use crate::core::id::{Dot, LogId, NodeId, Position, Stream};
 use crate::core::log::index_keys;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
@@ -14,6 +15,7 @@ use crate::core::schema::Schema;
 use crate::core::view::{Change, Doom, Staged, Unreadable, View, load};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Entries that carry fences or stand in a group that does, in all logs: a fleet has a handful. Each of them may make
 /// all of them be weighed anew, so a log that would bring more waits.
@@ -69,33 +71,48 @@ pub struct Fencing {
 /// All of them, by place.
 pub type Fencings = BTreeMap<Position, Fencing>;
 
-/// Where each fenced node's policy ends: of several fences the lowest.
+/// Where each fenced node's policy ends: of several fences the lowest, but never below the floor. All that is below it has
+/// counted everywhere, and what it replaced may be gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits(BTreeMap<(NodeId, Stream), Last>);
+pub struct Limits {
+    lasts: BTreeMap<(NodeId, Stream), Last>,
+    floor: Option<Arc<Floor>>,
+}
 
 impl Limits {
-    /// Returns the limits of the fences that hold.
-    pub fn of(fencings: &Fencings) -> Self {
+    /// Returns the limits of the fences that hold, at a node with this floor.
+    pub fn of(fencings: &Fencings, floor: Option<Arc<Floor>>) -> Self {
         let holding = fencings.iter().filter(|(_, fencing)| fencing.holds);
-        Self::all(holding.filter_map(|(at, fencing)| Some((*at, fencing.fence?))))
+        Self::all(holding.filter_map(|(at, fencing)| Some((*at, fencing.fence?))), floor)
     }
 
-    fn all(fences: impl Iterator<Item = (Position, Fence)>) -> Self {
-        let mut limits = BTreeMap::new();
+    fn all(fences: impl Iterator<Item = (Position, Fence)>, floor: Option<Arc<Floor>>) -> Self {
+        let mut lasts = BTreeMap::new();
         for (by, fence) in fences {
             for stream in FENCED {
                 let Some(last) = fence.last(stream, by) else { continue };
-                let lowest = limits.entry((fence.node, stream)).or_insert(last);
+                let lowest = lasts.entry((fence.node, stream)).or_insert(last);
                 *lowest = last.min(*lowest);
             }
         }
-        Self(limits)
+        Self { lasts, floor }
     }
 
     /// Whether a place lies beyond its author's fence.
     pub fn is_beyond(&self, at: Position) -> bool {
-        let last = self.0.get(&(at.dot.node, at.stream));
-        last.is_some_and(|last| Last { inc: at.dot.inc, seq: at.dot.seq } > *last)
+        let last = self.lasts.get(&(at.dot.node, at.stream));
+        let is_beyond = last.is_some_and(|last| Last { inc: at.dot.inc, seq: at.dot.seq } > *last);
+        is_beyond && !self.floor.as_ref().is_some_and(|floor| floor.covers(at))
+    }
+
+    /// Returns the last place of a log that counts, of those up to `end`.
+    pub fn counted(&self, log: LogId, end: u64) -> u64 {
+        let floor = self.floor.as_ref().map_or(0, |floor| floor.end(log));
+        match self.lasts.get(&(log.node, log.stream)) {
+            Some(last) if last.inc < log.inc => floor.min(end),
+            Some(last) if last.inc == log.inc => last.seq.max(floor).min(end),
+            Some(_) | None => end,
+        }
     }
 }
 
@@ -117,21 +134,20 @@ pub struct Fenced {
 /// # Errors
 /// [`Unreadable`] from the view.
 pub fn fenced(view: &impl View) -> Result<Vec<Fenced>, Unreadable> {
-    let limits = Limits::of(&view.fencings()?);
-    if limits.0.is_empty() {
+    let limits = Limits::of(&view.fencings()?, view.floor()?.map(|own| own.floor));
+    if limits.lasts.is_empty() {
         return Ok(Vec::new());
     }
     let heads = view.heads()?;
     let of = |(&(node, stream), &last): (&(NodeId, Stream), &Last)| {
         let logs = heads.iter().filter(|(log, _)| (log.node, log.stream) == (node, stream));
-        let beyond = logs.map(|(log, head)| match log.inc.cmp(&last.inc) {
-            Ordering::Less => 0,
-            Ordering::Equal => head.seq.saturating_sub(last.seq),
-            Ordering::Greater => head.seq - 1,
+        let beyond = logs.map(|(log, head)| match (log.inc.cmp(&last.inc), limits.counted(*log, head.seq)) {
+            (Ordering::Greater, counted) => head.seq - counted.max(1),
+            (Ordering::Less | Ordering::Equal, counted) => head.seq - counted,
         });
         Fenced { node, stream, last, beyond: beyond.sum() }
     };
-    Ok(limits.0.iter().map(of).collect())
+    Ok(limits.lasts.iter().map(of).collect())
 }
 
 /// Takes note of an entry that has just joined its log. Returns the records that have to be built anew, because entries
@@ -142,9 +158,18 @@ pub(crate) fn note<V: View>(
     entry: &Entry,
 ) -> Result<BTreeSet<RecordKey>, Unreadable> {
     let Some(fencing) = schema.fencing(entry) else { return Ok(BTreeSet::new()) };
-    let before = staged.fencings()?;
+    let before = (staged.fencings()?, staged.limits().clone());
     staged.changes.fencings.insert(entry.at, fencing);
-    let limits_before = staged.limits().clone();
+    weigh_anew(staged, schema, before)
+}
+
+/// Weighs the fences where something came or moved. `before` is what held, and where it ended. Returns the records that
+/// have to be built anew.
+pub(crate) fn weigh_anew<V: View>(
+    staged: &mut Staged<'_, V>,
+    schema: &Schema,
+    (before, limits_before): (Fencings, Limits),
+) -> Result<BTreeSet<RecordKey>, Unreadable> {
     weigh(staged, schema)?;
     if is_on(Mutant::LateFenceIgnored) {
         return Ok(BTreeSet::new());
@@ -156,24 +181,8 @@ pub(crate) fn note<V: View>(
         }
     }
     let limits = staged.limits().clone();
-    let changed: BTreeSet<(NodeId, Stream)> = limits
-        .0
-        .keys()
-        .chain(limits_before.0.keys())
-        .filter(|of| limits.0.get(of) != limits_before.0.get(of))
-        .copied()
-        .collect();
     for (log, head) in staged.heads()? {
-        if !changed.contains(&(log.node, log.stream)) {
-            continue;
-        }
-        let last = |limits: &Limits| limits.0.get(&(log.node, log.stream)).copied();
-        let seq = |last: Option<Last>| match last {
-            Some(last) if last.inc < log.inc => 0,
-            Some(last) if last.inc == log.inc => last.seq.min(head.seq),
-            Some(_) | None => head.seq,
-        };
-        let (one, two) = (seq(last(&limits_before)), seq(last(&limits)));
+        let (one, two) = (limits_before.counted(log, head.seq), limits.counted(log, head.seq));
         let (from, to) = (one.min(two) + 1, one.max(two));
         each(staged, log.at(from), to, |_, entry| touched.extend(record_of(schema, entry)))?;
     }
@@ -196,10 +205,11 @@ pub(crate) fn weigh<V: View>(staged: &mut Staged<'_, V>, schema: &Schema) -> Res
         }
     }
     name(&mut said, schema);
+    let floor = staged.floor()?.map(|own| own.floor);
     let mut certain = Estimate::default();
     let possible = loop {
-        let possible = certain.opposite(&said);
-        let next = possible.opposite(&said);
+        let possible = certain.opposite(&said, floor.as_ref());
+        let next = possible.opposite(&said, floor.as_ref());
         if next == certain {
             break possible;
         }
@@ -247,9 +257,10 @@ struct Estimate {
 
 impl Estimate {
     /// Of too few makes too many, and of too many too few: each is what does not contradict the other.
-    fn opposite(&self, said: &BTreeMap<Position, Said>) -> Self {
+    fn opposite(&self, said: &BTreeMap<Position, Said>, floor: Option<&Arc<Floor>>) -> Self {
         let fences = || said.iter().filter_map(|(at, said)| Some((*at, said.fence?, said)));
-        let limits = Limits::all(fences().filter(|(at, ..)| self.holds.contains(at)).map(|(at, fence, _)| (at, fence)));
+        let holding = fences().filter(|(at, ..)| self.holds.contains(at)).map(|(at, fence, _)| (at, fence));
+        let limits = Limits::all(holding, floor.cloned());
         let counts = |at: &Position| !limits.is_beyond(*at) || is_on(Mutant::LiftedFromBeyond);
         let holds = fences().map(|(at, ..)| at).filter(|at| !limits.is_beyond(*at) && !self.taken_back.contains(at));
         let taken_back = fences().filter(|(_, _, said)| said.named_by.iter().any(counts)).map(|(at, ..)| at);
@@ -336,7 +347,7 @@ fn parsed(view: &impl View, at: Position) -> Result<Option<Entry>, Unreadable> {
     view.entry(at)?.map(|raw| Entry::parse(&raw).map_err(damaged)).transpose()
 }
 
-/// Calls for each entry of a log from a place to a sequence number, both included.
+/// Calls for each entry of a log from a place to a sequence number, both included. Below the floor some have left.
 fn each<V: View>(
     staged: &Staged<'_, V>,
     from: Position,
@@ -348,13 +359,18 @@ fn each<V: View>(
         let limit = PAGE.min(usize::try_from(to_seq - next + 1).unwrap_or(PAGE));
         let page = staged.entries(log, next, limit)?;
         if page.is_empty() {
-            return Err(Unreadable::Damaged(format!("{} is not in the log", log.at(next))));
+            let is_below = staged.floor()?.is_some_and(|own| own.floor.covers(log.at(to_seq)));
+            let missing = || Unreadable::Damaged(format!("{} is not in the log", log.at(next)));
+            return if is_below { Ok(()) } else { Err(missing()) };
         }
         for raw in page {
             let entry =
                 Entry::parse(&raw).map_err(|error| Unreadable::Damaged(format!("{}: {error}", log.at(next))))?;
+            if entry.at.dot.seq > to_seq {
+                return Ok(());
+            }
             with(staged, &entry);
-            next += 1;
+            next = entry.at.dot.seq + 1;
         }
     }
     Ok(())

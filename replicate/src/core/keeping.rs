@@ -5,10 +5,12 @@
 
 use crate::core::entry::Entry;
 use crate::core::exchange::{Applied, REFUSALS_MAX};
+use crate::core::floor::fill::{self, Kept};
 use crate::core::id::{Hash, Origin, Position};
 use crate::core::log::{Accepted, Refusal, accept};
 use crate::core::schema::Schema;
 use crate::core::view::{Staged, Unreadable, View};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What came of a batch beside what joined.
@@ -66,6 +68,54 @@ pub fn apply<V: View, E: From<Unreadable>>(
                 }
             }
         }
+    }
+    Ok(outcome)
+}
+
+/// Lets what a node at our floor kept below it join, as [`apply`] does with all else, and notes which logs are whole.
+///
+/// # Errors
+/// [`Unreadable`]: then nothing of the batch counts.
+pub fn take_kept<V: View>(
+    staged: &mut Staged<'_, V>,
+    schema: &Schema,
+    us: Origin,
+    entries: &[Arc<[u8]>],
+    kept: &Kept,
+) -> Result<Outcome, Unreadable> {
+    let mut outcome = Outcome::default();
+    let mut parts = BTreeMap::new();
+    for part in &kept.parts {
+        let have = staged.head(part.log)?.map_or(0, |head| head.seq);
+        parts.insert(part.log, if have == part.after { None } else { Some(have) });
+    }
+    for (number, raw) in entries.iter().enumerate() {
+        let at = Entry::parse(raw).map(|entry| entry.at);
+        let gap = at.as_ref().ok().and_then(|at| parts.get(&at.log()).copied().flatten().map(|have| (*at, have)));
+        let result = match gap {
+            Some((at, have)) => Err(Refusal::Gap { at, have }),
+            None => fill::take(staged, schema, kept.floor, raw),
+        };
+        match result {
+            Ok(Accepted::New) => outcome.applied.new += 1,
+            Ok(Accepted::Duplicate) => outcome.applied.duplicates += 1,
+            Err(Refusal::Unreadable(unreadable)) => return Err(unreadable),
+            Err(refusal) => {
+                if let Ok(at) = at {
+                    parts.insert(at.log(), Some(0));
+                }
+                outcome.applied.refused += 1;
+                if outcome.applied.refusals.len() < REFUSALS_MAX {
+                    outcome.applied.refusals.push((number, refusal.clone()));
+                }
+                if let Refusal::Fork { at } = refusal {
+                    note_fork(at, us, raw, &mut outcome);
+                }
+            }
+        }
+    }
+    for part in kept.parts.iter().filter(|part| part.is_end && parts.get(&part.log) == Some(&None)) {
+        fill::end(staged, kept.floor, part.log)?;
     }
     Ok(outcome)
 }

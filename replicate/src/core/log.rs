@@ -6,6 +6,7 @@
 
 use crate::core::entry::{Entry, Malformed};
 use crate::core::fence::{self, FENCINGS_MAX};
+use crate::core::floor::{self, Stage};
 use crate::core::id::{Hash, LogId, Origin, Position, Stream};
 use crate::core::index;
 use crate::core::mutant::{Mutant, is_on};
@@ -71,6 +72,12 @@ pub enum Refusal {
         /// The entry.
         at: Position,
     },
+    /// This node is being filled, and takes what is below the floor only from nodes that are at it.
+    #[error("{at} is below the floor: it is taken as it was kept there, or not at all")]
+    BelowTheFloor {
+        /// The entry.
+        at: Position,
+    },
     /// The state could not be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -91,12 +98,20 @@ pub fn accept<V: View>(
     let head = staged.head(at.log())?;
     let have = head.map_or(0, |head| head.seq);
     if at.dot.seq <= have {
-        let is_same = is_on(Mutant::ForkIsDuplicate) || staged.entry(at)?.is_some_and(|kept| kept == entry.raw);
+        let is_same = match staged.entry(at)? {
+            Some(kept) => kept == entry.raw,
+            // What it was compared with has left, and nobody can compare it any more.
+            None => staged.has_left(at)?,
+        } || is_on(Mutant::ForkIsDuplicate);
         return if is_same { Ok(Accepted::Duplicate) } else { Err(Refusal::Fork { at }) };
     }
     let is_ours = us.is_some_and(|us| us.node == at.dot.node && us.inc <= at.dot.inc);
     if is_ours && !is_on(Mutant::OwnFutureTaken) {
         return Err(Refusal::OurOwnFuture { at });
+    }
+    let own = staged.floor()?.filter(|own| own.stage == Stage::Filling && own.floor.covers(at));
+    if own.is_some() && !is_on(Mutant::FilledByAnybody) {
+        return Err(Refusal::BelowTheFloor { at });
     }
     if at.dot.seq > have + 1 && !is_on(Mutant::GapAccepted) {
         return Err(Refusal::Gap { at, have });
@@ -137,6 +152,7 @@ pub(crate) fn append<V: View>(
         staged.saw_lamport(entry.lam)?;
     }
     let touched = fence::note(staged, schema, entry)?;
+    floor::note(staged, entry)?;
     let record = materialise(staged, schema, entry)?;
     let group = entry.fields.as_ref().map(|fields| fields.g.clone()).unwrap_or_default();
     staged.changes.feed.push(Change { at: entry.at, record, group });
@@ -147,7 +163,7 @@ pub(crate) fn append<V: View>(
 }
 
 /// The nonce that a log's first entry gives, if it is one.
-fn opening_nonce(view: &impl View, entry: &Entry) -> Result<u32, Refusal> {
+pub(crate) fn opening_nonce(view: &impl View, entry: &Entry) -> Result<u32, Refusal> {
     let bad = Refusal::BadOpening { at: entry.at };
     let Some(opening) = entry.opening().filter(|_| entry.previous == Hash::NOTHING) else { return Err(bad) };
     for stream in Stream::ALL {
@@ -185,7 +201,8 @@ pub(crate) fn materialise<V: View>(
     let is_replaced = dooms.iter().any(|doom| doom.record == key && doom.group == fields.g);
     for absent in record.join(entry, is_replaced) {
         let at = Position { stream: entry.at.stream, dot: absent };
-        let is_still_to_come = staged.head(at.log())?.is_none_or(|head| head.seq < absent.seq);
+        let is_beyond = staged.head(at.log())?.is_none_or(|head| head.seq < absent.seq);
+        let is_still_to_come = is_beyond && !staged.has_left(at)?;
         if is_still_to_come && !is_on(Mutant::DoomsForgotten) {
             staged.changes.dooms.insert(Doom { at, record: key.clone(), group: fields.g.clone() }, true);
         }

@@ -3,6 +3,7 @@
 //! It keeps what [`Changes`] say in ordered maps and decides nothing.
 
 use crate::core::fence::Fencings;
+use crate::core::floor::{Proposed, Standing};
 use crate::core::id::{Dot, LogId, Position};
 use crate::core::record::RecordKey;
 use crate::core::view::{Changes, Doom, Head, Unreadable, View};
@@ -19,6 +20,8 @@ pub struct Memory {
     index: BTreeSet<Vec<u8>>,
     fencings: Fencings,
     lamport: u64,
+    floor: Option<Standing>,
+    proposed: Option<Arc<Proposed>>,
 }
 
 impl Memory {
@@ -39,7 +42,13 @@ impl Memory {
             let _ = if comes { self.index.insert(key) } else { self.index.remove(&key) };
         }
         self.fencings.extend(changes.fencings);
+        for at in changes.gone {
+            self.entries.remove(&at);
+            self.fencings.remove(&at);
+        }
         self.lamport = changes.lamport.unwrap_or(self.lamport);
+        self.floor = changes.floor.or(self.floor.take());
+        self.proposed = changes.proposed.or(self.proposed.take());
     }
 
     /// Forgets all that can be built anew from the logs.
@@ -87,6 +96,11 @@ impl View for Memory {
         Ok(self.dooms.iter().filter(|doom| doom.at == at).cloned().collect())
     }
 
+    fn dooms_between(&self, log: LogId, from_seq: u64, to_seq: u64) -> Result<Vec<Doom>, Unreadable> {
+        let is_there = |doom: &&Doom| doom.at.log() == log && (from_seq..=to_seq).contains(&doom.at.dot.seq);
+        Ok(self.dooms.iter().filter(is_there).cloned().collect())
+    }
+
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         Ok(self.dooms.len() as u64)
     }
@@ -97,5 +111,13 @@ impl View for Memory {
 
     fn lamport(&self) -> Result<u64, Unreadable> {
         Ok(self.lamport)
+    }
+
+    fn floor(&self) -> Result<Option<Standing>, Unreadable> {
+        Ok(self.floor.clone())
+    }
+
+    fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
+        Ok(self.proposed.clone())
     }
 }

@@ -6,7 +6,9 @@
 use crate::core::election::{self, Token};
 use crate::core::entry::Quality;
 use crate::core::exchange::Mark;
-use crate::core::id::{BootId, Dot, NodeId, Origin, Position, Stream};
+use crate::core::floor::fill::Kept;
+use crate::core::floor::{FloorName, Stage};
+use crate::core::id::{BootId, Dot, LogId, NodeId, Origin, Position, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +32,8 @@ pub const WORD_BYTES_MAX: usize = 128;
 pub const QUARANTINED: &str = "quarantined";
 /// A hello's feature: of the nodes that use its name a person chose the speaker.
 pub const CHOSEN: &str = "chosen";
+/// A hello's feature: the speaker knows what a floor is.
+pub const FLOOR: &str = "floor";
 /// Length of a reason given to a peer in bytes.
 pub const WHY_BYTES_MAX: usize = 1024;
 
@@ -52,6 +56,8 @@ pub enum Message {
     Ping(Ping),
     /// The answer.
     Pong(Pong),
+    /// Where the floor is.
+    Floor(FloorWord),
     /// A message of a later version, or in a stream of one: skipped.
     Unknown {
         /// Its type.
@@ -113,9 +119,45 @@ pub struct Hello {
     pub seen: Token,
     /// What its clock says, and whether to believe it.
     pub time: Time,
-    /// Below what its logs are not kept any more, by log. Empty: this version keeps logs whole.
+    /// Not used any more: always empty. See `stands`.
     #[serde(default)]
     pub floor: Vec<Dot>,
+    /// The speaker's floor, and how far it is with it; nothing if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands: Option<Stands>,
+}
+
+/// A node's floor as it says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stands {
+    /// Which.
+    pub floor: FloorName,
+    /// How far it is with it.
+    pub stage: Stage,
+}
+
+/// What is said about the floor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FloorWord {
+    /// The speaker's floor, or how far it is with it, is another now.
+    Stands(Stands),
+    /// The speaker has said how far it has come in each stream it wants since it heard of the listener's floor.
+    Told(FloorName),
+    /// The listener is below the speaker's floor: it is sent nothing. What nobody else has it may hand on; then it has to
+    /// begin anew.
+    Below(FloorName),
+    /// The listener has nothing of what this floor is about and can begin with what the speaker has kept. Its marks, in one
+    /// or more parts.
+    Offer {
+        /// The floor.
+        floor: FloorName,
+        /// Whether this is the last part.
+        is_last: bool,
+        /// Where it is; at most [`VECTOR_MARKS_MAX`].
+        marks: Vec<(LogId, Mark)>,
+    },
+    /// The speaker takes the offer.
+    Fill(FloorName),
 }
 
 impl Hello {
@@ -165,6 +207,8 @@ pub struct Batch {
     /// The entries' bytes as their authors wrote them, each log's in order; at most
     /// [`crate::core::exchange::EXPORT_ENTRIES_MAX`].
     pub entries: Vec<Arc<[u8]>>,
+    /// If these are what the speaker kept below its floor, for a listener that is being filled.
+    pub kept: Option<Kept>,
 }
 
 /// A batch is durable, but for what a nak before it named.

@@ -7,6 +7,7 @@ pub mod election;
 pub mod entry;
 pub mod exchange;
 pub mod fence;
+pub mod floor;
 pub mod flow;
 pub mod id;
 pub mod index;

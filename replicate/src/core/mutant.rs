@@ -52,6 +52,16 @@ pub enum Mutant {
     LateFenceIgnored,
     /// A fenced node takes its own fence back.
     LiftedFromBeyond,
+    /// A floor goes beyond what the members have acknowledged.
+    FloorUnacknowledged,
+    /// An entry leaves its log because of one that is above the floor.
+    CollectedTooEarly,
+    /// A node that is being filled goes over to another floor.
+    FilledFromTwo,
+    /// A node that is not at the floor sends a node that is being filled what it has below it.
+    FilledByAnybody,
+    /// A node that is below the floor goes on as if it were not.
+    BelowTheFloorIgnored,
     /// The log's end is kept in one durable step and the entries in the next.
     TornCommit,
 }

@@ -5,6 +5,7 @@
 use crate::core::entry::Entry;
 use crate::core::exchange::hash_at;
 use crate::core::fence::{self, Fencings};
+use crate::core::floor::{Proposed, Stage, Standing};
 use crate::core::id::{Dot, Hash, LogId, Position, Stream};
 use crate::core::log::materialise;
 use crate::core::record::RecordKey;
@@ -51,32 +52,54 @@ fn hash_of(view: &impl View, schema: &Schema, is_meant: impl Fn(&Kind) -> bool) 
     }
 }
 
-/// Checks every log from its first entry to its head: nothing missing, each entry naming the one before it. Returns
-/// how many entries that were.
+/// Checks every log from its first entry to its head: nothing missing, each entry naming the one before it. Below the
+/// floor entries may have left; the chain begins there. Returns how many entries there are.
 ///
 /// # Errors
 /// [`Unreadable::Damaged`] names the first place that is wrong.
 pub fn verify(view: &impl View) -> Result<u64, Unreadable> {
-    const PAGE: usize = 1000;
+    let own = view.floor()?;
     let mut entries = 0;
     for (log, head) in view.heads()? {
-        let mut end = Head { seq: 0, hash: Hash::NOTHING, nonce: head.nonce };
-        let mut page = view.entries(log, 1, PAGE)?;
-        while !page.is_empty() {
-            for raw in &page {
-                let wrong = |what: &str| Unreadable::Damaged(format!("{}: {what}", log.at(end.seq + 1)));
-                let entry = Entry::parse(raw).map_err(|error| wrong(&error.to_string()))?;
-                if entry.at != log.at(end.seq + 1) || entry.previous != end.hash {
-                    return Err(wrong("the chain breaks here"));
-                }
-                end = Head { seq: entry.at.dot.seq, hash: entry.hash, ..end };
-                entries += 1;
+        entries += verify_log(view, own.as_ref(), log, head)?;
+    }
+    Ok(entries)
+}
+
+fn verify_log(view: &impl View, own: Option<&Standing>, log: LogId, head: Head) -> Result<u64, Unreadable> {
+    const PAGE: usize = 1000;
+    let mark = own.and_then(|own| own.floor.marks.get(&log).copied());
+    let is_filled = own.is_none_or(|own| own.stage != Stage::Filling) || mark.is_none_or(|mark| head.seq >= mark.seq);
+    let (mut end, mut entries) = (Head { seq: 0, hash: Hash::NOTHING, nonce: head.nonce }, 0);
+    loop {
+        let page = view.entries(log, end.seq + 1, PAGE)?;
+        for raw in &page {
+            let after = end.seq + 1;
+            let wrong = |what: &str| Unreadable::Damaged(format!("{} or after: {what}", log.at(after)));
+            let entry = Entry::parse(raw).map_err(|error| wrong(&error.to_string()))?;
+            // Over a gap below the floor the chain is taken up at the floor.
+            if let Some(mark) = mark.filter(|mark| end.seq < mark.seq && entry.at.dot.seq > mark.seq) {
+                end = Head { seq: mark.seq, hash: mark.hash, ..end };
             }
-            page = view.entries(log, end.seq + 1, PAGE)?;
+            let may_follow = mark.is_some_and(|mark| entry.at.dot.seq <= mark.seq && entry.at.dot.seq > end.seq + 1);
+            if !may_follow && (entry.at != log.at(end.seq + 1) || entry.previous != end.hash) {
+                return Err(wrong("the chain breaks here"));
+            }
+            if mark.is_some_and(|mark| mark.seq == entry.at.dot.seq && mark.hash != entry.hash) {
+                return Err(wrong("it is not the entry that the floor was noted with"));
+            }
+            end = Head { seq: entry.at.dot.seq, hash: entry.hash, ..end };
+            entries += 1;
         }
-        if end != head {
-            return Err(Unreadable::Damaged(format!("{} is not the head that was noted", log.at(end.seq))));
+        if page.is_empty() {
+            break;
         }
+    }
+    if let Some(mark) = mark.filter(|mark| end.seq < mark.seq && is_filled) {
+        end = Head { seq: mark.seq, hash: mark.hash, ..end };
+    }
+    if end != head {
+        return Err(Unreadable::Damaged(format!("{} is not the head that was noted", log.at(end.seq))));
     }
     Ok(entries)
 }
@@ -132,10 +155,10 @@ impl Rebuild {
             let mut page = view.entries(*log, next, limit)?;
             while !page.is_empty() {
                 for raw in &page {
-                    let damaged = |error| Unreadable::Damaged(format!("{}: {error}", log.at(next)));
+                    let damaged = |error| Unreadable::Damaged(format!("{} or after: {error}", log.at(next)));
                     let entry = Entry::parse(raw).map_err(damaged)?;
                     staged.changes.fencings.extend(schema.fencing(&entry).map(|fencing| (entry.at, fencing)));
-                    next += 1;
+                    next = entry.at.dot.seq + 1;
                 }
                 page = view.entries(*log, next, limit)?;
             }
@@ -197,6 +220,10 @@ impl<V: View> View for Replayed<'_, V> {
         self.base.dooms(at)
     }
 
+    fn dooms_between(&self, log: LogId, from_seq: u64, to_seq: u64) -> Result<Vec<Doom>, Unreadable> {
+        self.base.dooms_between(log, from_seq, to_seq)
+    }
+
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         self.base.dooms_len()
     }
@@ -207,5 +234,17 @@ impl<V: View> View for Replayed<'_, V> {
 
     fn lamport(&self) -> Result<u64, Unreadable> {
         self.base.lamport()
+    }
+
+    fn floor(&self) -> Result<Option<Standing>, Unreadable> {
+        self.base.floor()
+    }
+
+    fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
+        self.base.proposed()
+    }
+
+    fn has_left(&self, at: Position) -> Result<bool, Unreadable> {
+        self.base.has_left(at)
     }
 }

@@ -4,9 +4,11 @@
 //! `sec` before `cfg` before `own` before `jrn`, within the other's credit. A batch is acknowledged after it is durable.
 //! Lives here: the life of a link. The parts: `greeting` (who is there), `known` (what the peer has), `sending`,
 //! `receiving`, `time` (are you there, what time is it). Does not: who else there is, when to dial, what entries mean.
+//! `floor` (who is below it, who is filled).
 //! It may assume that messages arrive in order or the link is closed, and that the transport has proven who the peer is.
 //! Entries wait in the logs, never here: a slow peer costs a vector, not a queue.
 
+mod floor;
 mod greeting;
 mod known;
 mod receiving;
@@ -18,6 +20,7 @@ pub use self::known::LOGS_MAX;
 pub use self::sending::BATCHES_MAX;
 pub use self::time::Offset;
 
+use self::floor::Below;
 use self::known::Known;
 use self::receiving::Receiving;
 use self::sending::Sending;
@@ -25,8 +28,10 @@ use self::time::Times;
 use crate::core::election::{self, Token};
 use crate::core::entry::Quality;
 use crate::core::exchange::{Applied, Records};
+use crate::core::floor::fill::Kept;
+use crate::core::floor::{Floor, FloorName};
 use crate::core::id::{BootId, LogId, NodeId, Origin, Position, Stream};
-use crate::core::message::{Cause, FleetId, Hello, Message, Time};
+use crate::core::message::{Cause, FleetId, FloorWord, Hello, Message, Time};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -128,6 +133,8 @@ pub enum Input {
         /// Which; empty if that is not known.
         logs: Vec<LogId>,
     },
+    /// We have begun to be filled at the floor that the peer offered: it may send.
+    Fill(FloorName),
     /// Our wall clock was set.
     Clock(Clock),
     /// To be said to the peer, once hellos are exchanged; dropped before.
@@ -153,6 +160,8 @@ pub enum Output {
         stream: Stream,
         /// The entries.
         entries: Vec<Arc<[u8]>>,
+        /// If they are what the peer kept below the floor, at which we are being filled.
+        kept: Option<Kept>,
         /// Whether somebody's access may change: not to be kept waiting for company.
         is_urgent: bool,
     },
@@ -187,6 +196,16 @@ pub enum Told {
         /// The last place the peer has.
         at: Position,
     },
+    /// We are below the peer's floor. It takes what it lacks and sends nothing: once it has all, we have to begin anew.
+    BelowFloor {
+        /// The peer's floor.
+        floor: FloorName,
+    },
+    /// The peer is below our floor.
+    PeerBelowFloor,
+    /// We have nothing of what the peer's floor is about and can begin with what it has kept: answer with
+    /// [`Input::Fill`] when that is kept.
+    Offered(Arc<Floor>),
     /// A log cannot be brought further on this link; it is tried again after the next hello.
     LeftAlone {
         /// The log.
@@ -265,6 +284,7 @@ pub struct Session {
     known: Known,
     sending: Sending,
     receiving: Receiving,
+    below: Below,
     times: Times,
     outputs: VecDeque<Output>,
 }
@@ -283,6 +303,7 @@ impl Session {
             known: Known::default(),
             sending,
             receiving: Receiving::default(),
+            below: Below::default(),
             times: Times::default(),
             outputs: VecDeque::new(),
         }
@@ -296,7 +317,7 @@ impl Session {
         match (self.phase, input) {
             (Phase::Closed, _) => return Ok(()),
             (_, Input::Closed) => self.phase = Phase::Closed,
-            (Phase::New, Input::Opened { peer }) => self.opened(now_ms, peer),
+            (Phase::New, Input::Opened { peer }) => self.opened(now_ms, peer, records)?,
             (_, Input::Clock(clock)) => self.me.clock = clock,
             (Phase::Greeting(_), Input::Heard(Message::Hello(hello))) => self.greeted(now_ms, hello, records)?,
             (Phase::Greeting(_), Input::Heard(_)) => self.close(Reason::NoHello),
@@ -308,11 +329,13 @@ impl Session {
             (Phase::Talking, Input::Changed { logs }) => self.changed(&logs, records)?,
             (Phase::Talking, Input::Say(message)) => self.say(Message::Election(message)),
             (Phase::Talking, Input::Doubled) => self.warn(),
+            (Phase::Talking, Input::Fill(floor)) => self.say(Message::Floor(FloorWord::Fill(floor))),
             (_, Input::Opened { .. } | Input::Heard(_) | Input::Applied { .. })
-            | (_, Input::Changed { .. } | Input::Say(_) | Input::Doubled | Input::Tick) => {}
+            | (_, Input::Changed { .. } | Input::Say(_) | Input::Doubled | Input::Fill(_) | Input::Tick) => {}
         }
         self.watch(now_ms);
         if self.phase == Phase::Talking {
+            self.look_at_floor(records)?;
             self.send_what_is_lacking(now_ms, records)?;
         }
         Ok(())
@@ -368,6 +391,11 @@ impl Session {
         self.known.theirs(log)
     }
 
+    /// As [`Session::peer_has`], for the floor: a log that cannot be brought together is known to nobody.
+    pub fn peer_is_level(&self, log: LogId) -> u64 {
+        if self.known.is_left_alone(log) { 0 } else { self.known.theirs(log) }
+    }
+
     fn heard(&mut self, now_ms: u64, message: Message, records: &impl Records) -> Result<(), Unreadable> {
         match message {
             Message::Hello(_) => self.close(Reason::Breach("a second hello")),
@@ -375,6 +403,7 @@ impl Session {
             Message::Batch(batch) => self.heard_batch(now_ms, batch, records)?,
             Message::Ack(ack) => self.heard_ack(now_ms, &ack),
             Message::Nak(nak) => self.heard_nak(now_ms, nak, records)?,
+            Message::Floor(word) => self.heard_floor(word, records)?,
             Message::Election(message) => self.tell(Told::Election(message)),
             Message::Ping(ping) => self.heard_ping(now_ms, ping),
             Message::Pong(pong) => self.heard_pong(now_ms, pong),

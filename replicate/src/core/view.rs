@@ -5,10 +5,11 @@
 
 use crate::core::entry::Entry;
 use crate::core::fence::{Fencings, Limits};
+use crate::core::floor::{self, Proposed, Standing};
 use crate::core::id::{Dot, Hash, LogId, Position, RecordId};
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The state could not be read.
@@ -67,7 +68,7 @@ pub trait View {
     fn heads(&self) -> Result<Vec<(LogId, Head)>, Unreadable>;
     /// Returns an entry's bytes.
     fn entry(&self, at: Position) -> Result<Option<Arc<[u8]>>, Unreadable>;
-    /// Returns at most `limit` entries of a log from a sequence number on, in order.
+    /// Returns at most `limit` entries of a log from a sequence number on, in order. Below the floor some have left.
     fn entries(&self, log: LogId, from_seq: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Unreadable>;
     /// Returns the dots of a record's live versions; none if there is no such record.
     fn live(&self, record: &RecordKey) -> Result<Vec<Dot>, Unreadable>;
@@ -75,12 +76,25 @@ pub trait View {
     fn records(&self, after: Option<&RecordKey>, limit: usize) -> Result<Vec<RecordKey>, Unreadable>;
     /// Returns what dooms the version at this place.
     fn dooms(&self, at: Position) -> Result<Vec<Doom>, Unreadable>;
+    /// Returns what dooms versions at places of a log, from one sequence number to another, both included.
+    fn dooms_between(&self, log: LogId, from_seq: u64, to_seq: u64) -> Result<Vec<Doom>, Unreadable>;
     /// Returns how many dooms there are in all.
     fn dooms_len(&self) -> Result<u64, Unreadable>;
     /// Returns every entry that carries a fence or may take one back, and which fences hold.
     fn fencings(&self) -> Result<Fencings, Unreadable>;
     /// Returns the greatest Lamport clock seen.
     fn lamport(&self) -> Result<u64, Unreadable>;
+    /// Returns this node's floor, if it has one.
+    fn floor(&self) -> Result<Option<Standing>, Unreadable>;
+    /// Returns what was last said of where the floor goes.
+    fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable>;
+    /// Whether a place is empty because what was there has left the log.
+    fn has_left(&self, at: Position) -> Result<bool, Unreadable>
+    where
+        Self: Sized,
+    {
+        floor::has_left(self, at)
+    }
 }
 
 /// Reads a record with all its live versions.
@@ -103,6 +117,8 @@ pub fn load(view: &impl View, kind: &Arc<Kind>, key: &RecordKey) -> Result<Recor
 pub struct Changes {
     /// Entries that join their logs.
     pub entries: BTreeMap<Position, Arc<[u8]>>,
+    /// Entries that leave their logs: below the floor, and nothing needs them.
+    pub gone: BTreeSet<Position>,
     /// New ends of logs.
     pub heads: BTreeMap<LogId, Head>,
     /// Live versions of records; a record without any goes.
@@ -117,11 +133,21 @@ pub struct Changes {
     pub limits: Option<Limits>,
     /// The Lamport clock, if it moved.
     pub lamport: Option<u64>,
+    /// This node's floor, if it moved or came further.
+    pub floor: Option<Standing>,
+    /// What was said of where the floor goes.
+    pub proposed: Option<Arc<Proposed>>,
     /// What happened, in order.
     pub feed: Vec<Change>,
 }
 
 impl Changes {
+    /// Whether there is nothing to keep.
+    pub fn is_nothing(&self) -> bool {
+        let is_still = self.feed.is_empty() && self.entries.is_empty() && self.heads.is_empty();
+        is_still && self.gone.is_empty() && self.floor.is_none() && self.proposed.is_none()
+    }
+
     /// Adds later changes to these.
     pub fn absorb(&mut self, later: Changes) {
         self.entries.extend(later.entries);
@@ -132,6 +158,9 @@ impl Changes {
         self.fencings.extend(later.fencings);
         self.limits = later.limits.or(self.limits.take());
         self.lamport = later.lamport.or(self.lamport);
+        self.gone.extend(later.gone);
+        self.floor = later.floor.or(self.floor.take());
+        self.proposed = later.proposed.or(self.proposed.take());
         self.feed.extend(later.feed);
     }
 }
@@ -154,7 +183,7 @@ impl<'v, V: View> Staged<'v, V> {
     /// [`Unreadable`] from the view below.
     pub fn new(base: &'v V) -> Result<Self, Unreadable> {
         let base_fencings = base.fencings()?;
-        let base_limits = Limits::of(&base_fencings);
+        let base_limits = Limits::of(&base_fencings, base.floor()?.map(|own| own.floor));
         Ok(Self { base, base_dooms: base.dooms_len()?, base_fencings, base_limits, changes: Changes::default() })
     }
 
@@ -170,12 +199,12 @@ impl<'v, V: View> Staged<'v, V> {
         !self.limits().is_beyond(at) || fencing().is_some_and(|fencing| fencing.holds)
     }
 
-    /// Notes that other fences hold than before.
+    /// Notes that other fences hold than before, or that they stand elsewhere.
     ///
     /// # Errors
     /// [`Unreadable`] from the view below.
     pub fn fences_changed(&mut self) -> Result<(), Unreadable> {
-        self.changes.limits = Some(Limits::of(&self.fencings()?));
+        self.changes.limits = Some(Limits::of(&self.fencings()?, self.floor()?.map(|own| own.floor)));
         Ok(())
     }
 
@@ -252,6 +281,18 @@ impl<V: View> View for Staged<'_, V> {
         Ok(dooms)
     }
 
+    fn dooms_between(&self, log: LogId, from_seq: u64, to_seq: u64) -> Result<Vec<Doom>, Unreadable> {
+        let mut dooms =
+            if self.base_dooms == 0 { Vec::new() } else { self.base.dooms_between(log, from_seq, to_seq)? };
+        dooms.retain(|doom| self.changes.dooms.get(doom) != Some(&false));
+        let is_there = |doom: &&Doom| doom.at.log() == log && (from_seq..=to_seq).contains(&doom.at.dot.seq);
+        let staged = self.changes.dooms.iter().filter(|(_, comes)| **comes).map(|(doom, _)| doom);
+        dooms.extend(staged.filter(is_there).cloned());
+        dooms.sort();
+        dooms.dedup();
+        Ok(dooms)
+    }
+
     /// Counts a staged doom also where the view below has it: never too few.
     fn dooms_len(&self) -> Result<u64, Unreadable> {
         Ok(self.base_dooms + self.changes.dooms.values().filter(|comes| **comes).count() as u64)
@@ -265,5 +306,18 @@ impl<V: View> View for Staged<'_, V> {
 
     fn lamport(&self) -> Result<u64, Unreadable> {
         self.changes.lamport.map_or_else(|| self.base.lamport(), Ok)
+    }
+
+    fn floor(&self) -> Result<Option<Standing>, Unreadable> {
+        self.changes.floor.clone().map_or_else(|| self.base.floor(), |own| Ok(Some(own)))
+    }
+
+    fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
+        self.changes.proposed.clone().map_or_else(|| self.base.proposed(), |next| Ok(Some(next)))
+    }
+
+    fn has_left(&self, at: Position) -> Result<bool, Unreadable> {
+        // What is staged may be a replay, whose logs end where it is: what is below knows.
+        Ok(!self.changes.entries.contains_key(&at) && self.base.has_left(at)?)
     }
 }

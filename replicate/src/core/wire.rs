@@ -6,6 +6,7 @@
 //! and by the raw length how much there may come out.
 
 mod chain;
+mod floor;
 
 use crate::core::election;
 use crate::core::entry::{ENTRY_BYTES_MAX, NESTING_MAX, is_nested_deeper};
@@ -41,6 +42,7 @@ const NAK: u8 = 5;
 const ELECTION: u8 = 6;
 const PING: u8 = 7;
 const PONG: u8 = 8;
+const FLOOR: u8 = 9;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +151,7 @@ pub fn encode(message: &Message) -> Vec<u8> {
         Message::Election(message) => framed(ELECTION, NO_STREAM, json(message)),
         Message::Ping(ping) => framed(PING, NO_STREAM, json(ping)),
         Message::Pong(pong) => framed(PONG, NO_STREAM, json(pong)),
+        Message::Floor(word) => framed(FLOOR, NO_STREAM, json(&floor::body(word))),
         Message::Unknown { kind } => framed(*kind, NO_STREAM, b"{}".to_vec()),
     }
 }
@@ -177,6 +180,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, BadMessage> {
         (ELECTION, _) => Ok(Message::Election(parsed::<election::Message>(kind, body)?)),
         (PING, _) => Ok(Message::Ping(parsed::<Ping>(kind, body)?)),
         (PONG, _) => Ok(Message::Pong(parsed::<Pong>(kind, body)?)),
+        (FLOOR, _) => Ok(floor::word(parsed(kind, body)?).map_or(Message::Unknown { kind }, Message::Floor)),
         (VECTOR, Some(stream)) => {
             let VectorBody { last, marks } = parsed(kind, body)?;
             let mark = |(node, inc, seq, hash)| ((node, inc), Mark { seq, hash });
@@ -211,6 +215,8 @@ struct BatchBody<'a> {
     n: u64,
     #[serde(borrow)]
     e: Bounded<&'a RawValue, EXPORT_ENTRIES_MAX>,
+    #[serde(default)]
+    kept: Option<floor::KeptBody>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -240,13 +246,18 @@ fn batch_body(batch: &Batch) -> Vec<u8> {
         chain::shorten(&mut body, before, raw);
         before = Some(raw.as_ref());
     }
-    body.extend(b"]}");
+    body.push(b']');
+    if let Some(kept) = &batch.kept {
+        body.extend(b",\"kept\":");
+        body.extend(json(&floor::kept_body(kept)));
+    }
+    body.push(b'}');
     body
 }
 
 fn batch(stream: Stream, body: &[u8]) -> Result<Message, BadMessage> {
     let bad = |why: String| BadMessage::NotAMessage { kind: BATCH, why };
-    let BatchBody { n: number, e } = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+    let BatchBody { n: number, e, kept } = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
     if let Some(long) = e.0.iter().find(|raw| raw.get().len() > ENTRY_BYTES_MAX) {
         return Err(bad(format!("an entry of {} bytes, {ENTRY_BYTES_MAX} is the limit", long.get().len())));
     }
@@ -255,7 +266,8 @@ fn batch(stream: Stream, body: &[u8]) -> Result<Message, BadMessage> {
         let whole = chain::lengthen(entries.last().map(AsRef::as_ref), raw.get().as_bytes());
         entries.push(whole.ok_or_else(|| bad("an entry follows one that is not there".to_string()))?.into());
     }
-    Ok(Message::Batch(Batch { number, stream, entries }))
+    let kept = kept.map(|kept| floor::kept(kept, stream));
+    Ok(Message::Batch(Batch { number, stream, entries, kept }))
 }
 
 fn hello(body: &[u8]) -> Result<Message, BadMessage> {

@@ -232,7 +232,7 @@ pub fn open<V: View>(staged: &mut Staged<'_, V>, schema: &Schema, us: Origin, mo
 }
 
 /// Gives an entry its place, its Lamport clock and its predecessor, and lets it join.
-fn place<V: View>(
+pub(crate) fn place<V: View>(
     staged: &mut Staged<'_, V>,
     schema: &Schema,
     us: Origin,

@@ -54,6 +54,12 @@ pub enum Alarm {
     Repaired,
     /// The file is not the one the mark was last set for: a backup was put back, or the mark is lost.
     NotTheMarked,
+    /// The file was below the fleet's floor and was set aside. What nobody else had was handed on before; all else comes
+    /// back from peers.
+    BelowFloor {
+        /// Where it is.
+        moved_to: String,
+    },
     /// The file was written by another node.
     OfAnotherNode(NodeId),
     /// Someone else writes under our name; nothing is written until someone says which of the two goes on.

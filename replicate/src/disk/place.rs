@@ -28,6 +28,11 @@ pub trait Place: Send + 'static {
     /// Moves the file aside; returns where to, for people.
     #[allow(clippy::missing_errors_doc)]
     fn move_aside(&mut self) -> io::Result<String>;
+    /// As [`Place::move_aside`], of a sound file that is below the fleet's floor.
+    #[allow(clippy::missing_errors_doc)]
+    fn set_aside(&mut self) -> io::Result<String> {
+        self.move_aside()
+    }
     /// Returns the mark, if there is one.
     #[allow(clippy::missing_errors_doc)]
     fn mark(&self) -> io::Result<Option<Vec<u8>>>;
@@ -36,7 +41,7 @@ pub trait Place: Send + 'static {
     fn set_mark(&mut self, mark: &[u8]) -> io::Result<()>;
 }
 
-/// A file, with `.mark` and `.damaged-<n>` beside it.
+/// A file, with `.mark`, `.damaged-<n>` and `.below-floor-<n>` beside it.
 #[derive(Debug, Clone)]
 pub struct FilePlace {
     path: PathBuf,
@@ -52,6 +57,20 @@ impl FilePlace {
         let mut path = self.path.clone().into_os_string();
         path.push(ending);
         path.into()
+    }
+
+    /// Moves the file aside. The newest is always number 1.
+    fn rename(&self, ending: &str) -> io::Result<String> {
+        for number in (1..ASIDE_MAX).rev() {
+            let from = self.beside(&format!("{ending}-{number}"));
+            if from.try_exists()? {
+                fs::rename(from, self.beside(&format!("{ending}-{}", number + 1)))?;
+            }
+        }
+        let to = self.beside(&format!("{ending}-1"));
+        fs::rename(&self.path, &to)?;
+        self.sync_folder()?;
+        Ok(to.display().to_string())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -77,18 +96,12 @@ impl Place for FilePlace {
         file_backend(file)
     }
 
-    /// The newest is always `.damaged-1`.
     fn move_aside(&mut self) -> io::Result<String> {
-        for number in (1..ASIDE_MAX).rev() {
-            let from = self.beside(&format!(".damaged-{number}"));
-            if from.try_exists()? {
-                fs::rename(from, self.beside(&format!(".damaged-{}", number + 1)))?;
-            }
-        }
-        let to = self.beside(".damaged-1");
-        fs::rename(&self.path, &to)?;
-        self.sync_folder()?;
-        Ok(to.display().to_string())
+        self.rename(".damaged")
+    }
+
+    fn set_aside(&mut self) -> io::Result<String> {
+        self.rename(".below-floor")
     }
 
     fn mark(&self) -> io::Result<Option<Vec<u8>>> {

@@ -4,6 +4,7 @@
 //! never waits for the writer. It gives out plain data, never a handle of the database.
 
 use super::feed::News;
+use super::flooring::{self, Step};
 use super::join::{Join, Joined};
 use super::opening::{Alarm, OpenError, Opened, Settings, open};
 use super::place::{FilePlace, Place};
@@ -13,6 +14,9 @@ use crate::core::entry::{Entry, Moment};
 use crate::core::exchange::{self, Export, Records, Vector};
 pub use crate::core::exchange::{Applied, REFUSALS_MAX};
 use crate::core::fence::{self, Fenced};
+use crate::core::floor::advance::{self, Next};
+use crate::core::floor::fill::Kept;
+use crate::core::floor::{self, Due, Floor, HandedOn, Stage, Standing};
 use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
 use crate::core::rebuild;
@@ -234,7 +238,72 @@ impl Store {
 
     /// As [`Store::apply`], and calls `done` on the writer's thread, which must not be held up.
     pub fn apply_then(&self, entries: Vec<Arc<[u8]>>, moment: Moment, is_urgent: bool, done: Done<Applied>) {
-        self.shared.push(Job::Apply { entries, moment, done }, is_urgent);
+        self.shared.push(Job::Apply { entries, kept: None, moment, done }, is_urgent);
+    }
+
+    /// As [`Store::apply_then`], of what a node at our floor kept below it.
+    pub fn apply_kept_then(&self, entries: Vec<Arc<[u8]>>, kept: Kept, moment: Moment, done: Done<Applied>) {
+        self.shared.push(Job::Apply { entries, kept: Some(kept), moment, done }, false);
+    }
+
+    /// Returns where the floor could go, if every member that is asked has of each log what `acknowledged` says
+    /// and is at most at a floor of the number `others`.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn next_floor(&self, others: u64, acknowledged: impl Fn(LogId) -> u64) -> Result<Option<Next>, Unreadable> {
+        self.shared.read(|snapshot| advance::next(snapshot, others, acknowledged))
+    }
+
+    /// Writes where the floor is from now on, under a coordinator's epoch, and calls `done` on the writer's thread.
+    pub fn advance_floor_then(&self, epoch: u64, next: Next, moment: Moment, done: Done<bool>) {
+        self.shared.push(Job::Floor { step: Step::Advance { epoch, next }, moment, done }, false);
+    }
+
+    /// Whether others have all that is here.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn is_handed_on(&self, handed_on: &HandedOn) -> Result<bool, Unreadable> {
+        self.shared.read(|snapshot| handed_on.is_all(snapshot))
+    }
+
+    /// Returns what there is to do about the floor; nothing inside if one is to be gone on with: see
+    /// [`Store::collect_then`].
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn floor_due(&self) -> Result<Option<Due>, Unreadable> {
+        match self.shared.stage()? {
+            (Some(Stage::Collecting), _) => Ok(None),
+            (Some(Stage::Filling), _) | (_, false) => Ok(Some(Due::Nothing)),
+            (Some(Stage::At) | None, true) => self.shared.read(|snapshot| Ok(Some(floor::due(snapshot)?))),
+        }
+    }
+
+    /// Takes the floor that is due, or goes on with one that was begun: what nothing below it needs leaves the logs, and no
+    /// record changes. Calls `done` on a thread of its own, with whether there was one.
+    pub fn collect_then(&self, moment: Moment, done: Done<bool>) {
+        flooring::collect(self.shared.clone(), moment, done);
+    }
+
+    /// As [`Store::collect_then`].
+    pub fn collect(&self, moment: Moment) -> Ticket<bool> {
+        let (done, ticket) = ticket();
+        self.collect_then(moment, done);
+        ticket
+    }
+
+    /// Begins with what others kept below a floor. Calls `done` on the writer's thread with whether this node can: it has
+    /// nothing of what the floor is about, or has begun with the same one.
+    pub fn fill_then(&self, floor: Arc<Floor>, moment: Moment, done: Done<bool>) {
+        self.shared.push(Job::Floor { step: Step::Fill(floor), moment, done }, true);
+    }
+
+    /// Sets the file aside, if others have all that is in it, and goes on with an empty one under the next incarnation.
+    /// Calls `done` on the writer's thread, with whether it was done.
+    pub fn set_aside_then(&self, handed_on: HandedOn, moment: Moment, done: Done<bool>) {
+        self.shared.push(Job::Floor { step: Step::SetAside(handed_on), moment, done }, true);
     }
 
     /// Goes on under the next incarnation, and ends a quarantine: of two nodes of one name, an operator chose this one.
@@ -436,6 +505,10 @@ impl Records for Store {
 
     fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable> {
         self.shared.read(|snapshot| exchange::hash_at(snapshot, at))
+    }
+
+    fn standing(&self) -> Result<Option<Standing>, Unreadable> {
+        self.shared.standing()
     }
 
     fn tail(

@@ -5,11 +5,13 @@
 //! is for company, bounded by [`GATHER_MS`], and urgent jobs do not wait.
 
 use super::feed::Feed;
+use super::flooring::Step;
 use super::opening::{Alarm, OpenError, Settings, begin, open};
 use super::place::Place;
 use super::store::{Applied, Status, WriteError};
 use super::{FORKS_MAX, Facts, Snapshot, Tables};
 use crate::core::entry::Moment;
+use crate::core::floor::fill::Kept;
 use crate::core::id::{Hash, Origin, Position};
 use crate::core::keeping;
 use crate::core::schema::Schema;
@@ -40,10 +42,18 @@ pub(crate) enum Job {
         moment: Moment,
         done: Done<Vec<Position>>,
     },
+    /// `kept`: they come from a node that fills this one.
     Apply {
         entries: Vec<Arc<[u8]>>,
+        kept: Option<Kept>,
         moment: Moment,
         done: Done<Applied>,
+    },
+    /// What `flooring` does. The answer: whether it was done, or there was nothing to do.
+    Floor {
+        step: Step,
+        moment: Moment,
+        done: Done<bool>,
     },
     /// Only if this incarnation, or an earlier one, is written under; `None`: whatever it is.
     Renew {
@@ -65,6 +75,7 @@ impl Job {
         match self {
             Job::Write { drafts, .. } => drafts.len(),
             Job::Apply { entries, .. } => entries.len(),
+            Job::Floor { step, .. } => step.entries(),
             Job::Renew { .. } => 4,
             Job::Quarantine { .. } => 1,
         }
@@ -73,7 +84,7 @@ impl Job {
     fn moment(&self) -> Moment {
         match self {
             Job::Write { moment, .. } | Job::Apply { moment, .. } => *moment,
-            Job::Renew { moment, .. } | Job::Quarantine { moment, .. } => *moment,
+            Job::Renew { moment, .. } | Job::Quarantine { moment, .. } | Job::Floor { moment, .. } => *moment,
         }
     }
 
@@ -82,6 +93,7 @@ impl Job {
             Job::Write { done, .. } => done(Err(error)),
             Job::Apply { done, .. } => done(Err(error)),
             Job::Renew { done, .. } => done(Err(error)),
+            Job::Floor { done, .. } => done(Err(error)),
             Job::Quarantine { done, .. } => done(Err(error)),
         }
     }
@@ -90,7 +102,7 @@ impl Job {
 /// What the writer and the store's other threads share.
 pub(crate) struct Shared {
     /// None only while the file cannot be opened again after a failure.
-    tables: RwLock<Option<Tables>>,
+    pub(super) tables: RwLock<Option<Tables>>,
     pub schema: Schema,
     pub feed: Feed,
     queue: Mutex<Queue>,
@@ -113,7 +125,7 @@ impl Shared {
         Self { tables, schema, feed: Feed::default(), queue, wake, status: Mutex::new(status) }
     }
 
-    fn tables(&self) -> RwLockReadGuard<'_, Option<Tables>> {
+    pub(super) fn tables(&self) -> RwLockReadGuard<'_, Option<Tables>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -217,6 +229,7 @@ impl<P: Place> Writer<P> {
                 group.into_iter().for_each(|job| job.refuse(WriteError::Failed(why.clone())));
                 continue;
             }
+            let (asides, group): (Vec<Job>, Vec<Job>) = group.into_iter().partition(Job::is_setting_aside);
             let mut tellings = Vec::with_capacity(group.len());
             // redb on damaged bytes may panic; whoever waits must still hear of it.
             let kept = catch_unwind(AssertUnwindSafe(|| self.keep(group, &mut tellings)));
@@ -229,6 +242,7 @@ impl<P: Place> Writer<P> {
             for telling in tellings {
                 telling(result.clone().map_err(WriteError::Failed));
             }
+            asides.into_iter().for_each(|job| self.set_aside(job));
         }
     }
 
@@ -281,7 +295,7 @@ impl<P: Place> Writer<P> {
         drop(snapshot);
         let feed = std::mem::take(&mut changes.feed);
         let joined = changes.entries.len() as u64;
-        let has_changes = !feed.is_empty() || !beside.facts.is_empty();
+        let has_changes = !feed.is_empty() || !beside.facts.is_empty() || !changes.is_nothing();
         if has_changes {
             tables.commit(&changes, &beside.facts).map_err(|fault| format!("{fault:?}"))?;
         }
@@ -325,7 +339,17 @@ impl<P: Place> Writer<P> {
                 };
                 telling(result, done)
             }
-            Job::Apply { entries, moment, done } => telling(self.stage_others(&entries, moment, staged, beside), done),
+            Job::Apply { entries, kept: None, moment, done } => {
+                telling(self.stage_others(&entries, moment, staged, beside), done)
+            }
+            Job::Apply { entries, kept: Some(kept), done, .. } => {
+                let outcome = keeping::take_kept(staged, &self.shared.schema, us, &entries, &kept);
+                telling(outcome.map(|outcome| Self::note_outcome(outcome, beside)).map_err(WriteError::from), done)
+            }
+            Job::Floor { step, moment, done } => {
+                let is_still = self.quarantine(beside).is_some();
+                telling(step.stage(staged, &self.shared.schema, us, moment, is_still), done)
+            }
             Job::Renew { of: Some(of), done, .. } if us.inc > of => telling(Ok(us), done),
             Job::Renew { moment, done, .. } => {
                 let next = us.inc.max(self.shared.status().inc_heard).saturating_add(1);
@@ -379,12 +403,16 @@ impl<P: Place> Writer<P> {
             None => self.stage_incarnation(inc, moment, staged, beside).map(Some),
         };
         let outcome = keeping::apply(staged, &shared.schema, us, entries, mint)?;
+        Ok(Self::note_outcome(outcome, beside))
+    }
+
+    fn note_outcome(outcome: keeping::Outcome, beside: &mut Beside) -> Applied {
         beside.forks.extend(outcome.forks);
         if let Some(why) = outcome.quarantine {
             beside.facts.push(("quarantine", Some(why.clone().into_bytes())));
             beside.quarantine = Some(why);
         }
-        Ok(outcome.applied)
+        outcome.applied
     }
 
     fn stage_incarnation(

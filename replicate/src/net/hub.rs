@@ -3,20 +3,23 @@
 //! It reads the store and hands it what came; it waits for nothing but its queue, except for a token to be kept, during
 //! which this node has nothing to say in the election anyway. All decisions are `core`'s, but for which of two links
 //! between the same nodes stays: the one that the node with the lesser name dialled. Parts: `electing` (the election), `care`
-//! (what the store needs from whoever has it).
+//! (what the store needs from whoever has it), `floor`.
 
 mod care;
 mod electing;
+mod floor;
 
 pub use self::care::Errand;
 
 use self::care::Care;
+use self::floor::FloorCare;
 use super::link::{Link, Traffic};
 use super::look::{Looks, Peer, PeerState, Standing};
 use super::queue::{Command, Grown, LinkNumber, Order, Queue};
 use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
+use crate::core::floor::fill::Kept;
 use crate::core::id::{LogId, NodeId};
 use crate::core::message::Hello;
 use crate::core::session::{Clock, Input, Me, Output, Session, Told};
@@ -55,6 +58,7 @@ pub fn start(parts: Parts) -> io::Result<()> {
     let hub = Hub {
         me: parts.store.brief().us.node,
         care: Care::new(parts.store.brief()),
+        floor: FloorCare::default(),
         kept: parts.settings.seen,
         clock: clock(moment),
         now_ms: moment.mono,
@@ -142,6 +146,7 @@ struct Hub {
     /// What went over links that are gone.
     before: Traffic,
     care: Care,
+    floor: FloorCare,
 }
 
 impl Hub {
@@ -223,6 +228,7 @@ impl Hub {
             Order::Command(Command::HandOver(to)) => self.elect(election::Input::HandOver { to }),
             Order::Command(Command::Force) => self.elect(election::Input::Force),
             Order::Command(Command::Carried { from, token }) => self.elect(election::Input::Carried { from, token }),
+            Order::Command(Command::Lapsed(nodes)) => self.floor.lapsed = nodes,
             Order::Command(Command::Disconnect(node)) => {
                 self.end_all_of(|_, peer| peer == node, &Ended::Disconnected);
             }
@@ -312,8 +318,8 @@ impl Hub {
             match linked.session.poll_output() {
                 None => return,
                 Some(Output::Send(message)) => linked.link.say(message),
-                Some(Output::Apply { batch, entries, is_urgent, .. }) => {
-                    self.apply(number, batch, entries, is_urgent);
+                Some(Output::Apply { batch, entries, kept, is_urgent, .. }) => {
+                    self.apply((number, batch), entries, kept, is_urgent);
                 }
                 Some(Output::Told(Told::Hello(hello))) => self.greeted(number, peer, hello),
                 // Whoever stands still is not to be waited for: no answer, no candidate.
@@ -324,6 +330,7 @@ impl Hub {
                 }
                 Some(Output::Told(told)) => {
                     self.mind(peer, &told);
+                    self.mind_floor(number, &told);
                     (self.parts.tell)(Event::Session(peer, told));
                 }
                 Some(Output::Close(reason)) => self.end(number, Ended::Closed(reason)),
@@ -331,7 +338,13 @@ impl Hub {
         }
     }
 
-    fn apply(&mut self, link: LinkNumber, batch: u64, entries: Vec<Arc<[u8]>>, is_urgent: bool) {
+    fn apply(
+        &mut self,
+        (link, batch): (LinkNumber, u64),
+        entries: Vec<Arc<[u8]>>,
+        kept: Option<Kept>,
+        is_urgent: bool,
+    ) {
         let queue = self.parts.queue.clone();
         // While the writer is busy, what comes gathers by itself; an idle one has nothing to wait for.
         let is_urgent = is_urgent || self.applying == 0;
@@ -339,7 +352,11 @@ impl Hub {
         let done = move |result: Result<_, crate::disk::store::WriteError>| {
             queue.push(Order::Applied { link, batch, applied: result.map_err(|error| error.to_string()) });
         };
-        self.parts.store.apply_then(entries, (self.parts.moments)(), is_urgent, Box::new(done));
+        let (store, moment) = (&self.parts.store, (self.parts.moments)());
+        match kept {
+            Some(kept) => store.apply_kept_then(entries, kept, moment, Box::new(done)),
+            None => store.apply_then(entries, moment, is_urgent, Box::new(done)),
+        }
     }
 
     /// A peer has said hello. Of two links to it the one that the lesser of both nodes dialled stays; of two that the
@@ -482,6 +499,9 @@ impl Hub {
                 peers.insert(linked.peer, peer);
             }
         }
+        self.take_floor_care();
+        self.settle();
+        let floor = self.floor_look();
         let is_caught_up = self.is_caught_up_now();
         let election = self.election().standing(self.now_ms);
         self.parts.looks.set(Standing {
@@ -491,6 +511,7 @@ impl Hub {
             peers,
             links: self.links.len(),
             traffic: traffic_of_all,
+            floor,
         });
         self.looked_ms = self.now_ms;
         self.look_at_ms = self.now_ms + LOOK_IDLE_MS;

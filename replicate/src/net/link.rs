@@ -7,7 +7,7 @@
 use super::queue::{LinkNumber, Order, Queue};
 use super::squeeze::{pack, unpack};
 use super::{Ended, FRAME_BYTES_MAX};
-use crate::core::message::Message;
+use crate::core::message::{FloorWord, Message};
 use futures_util::future::{Either, select};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use std::collections::VecDeque;
@@ -153,7 +153,9 @@ fn cost(message: &Message) -> usize {
         Message::Vector(part) => part.marks.len() * 64,
         Message::Ack(ack) => ack.marks.len() * 32,
         Message::Nak(nak) => nak.places.len() * 96,
-        Message::Hello(_) | Message::Election(_) | Message::Ping(_) | Message::Pong(_) | Message::Unknown { .. } => 0,
+        Message::Floor(FloorWord::Offer { marks, .. }) => marks.len() * 64,
+        Message::Hello(_) | Message::Election(_) | Message::Floor(_) => 0,
+        Message::Ping(_) | Message::Pong(_) | Message::Unknown { .. } => 0,
     };
     bytes.max(MESSAGE_COST_MIN)
 }

@@ -3,6 +3,7 @@
 use super::Traffic;
 use crate::core::election::{self, Role, Token};
 use crate::core::entry::Moment;
+use crate::core::floor::Stage;
 use crate::core::id::{NodeId, Origin};
 use crate::core::session::{Lag, Offset};
 use std::collections::BTreeMap;
@@ -27,6 +28,19 @@ pub struct Standing {
     pub links: usize,
     /// All that went over links, closed ones included.
     pub traffic: Traffic,
+    /// The floor.
+    pub floor: FloorLook,
+}
+
+/// How a node stands to the floor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FloorLook {
+    /// Which it is at; 0 if there is none.
+    pub number: u64,
+    /// How far it is with it. While it is being filled it does not have all records yet.
+    pub stage: Option<Stage>,
+    /// It was away for so long that it is below the floor: it hands on what nobody else has, and then begins anew.
+    pub is_below: bool,
 }
 
 /// How the link to a node stands.
@@ -88,6 +102,7 @@ impl Standing {
         self.election == other.election
             && self.peers.len() == other.peers.len()
             && self.links == other.links
+            && self.floor == other.floor
             && self.peers.iter().zip(&other.peers).all(is_like)
     }
 }
@@ -102,7 +117,8 @@ impl Looks {
         let role = Role::Bystander;
         let election =
             election::Standing { role, seen, followed: None, of: 0, vacant_since_ms: None, forced_until_ms: None };
-        let standing = Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default() };
+        let (traffic, floor) = (Traffic::default(), FloorLook::default());
+        let standing = Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic, floor };
         Self { standing: Mutex::new(Arc::new(standing)), changed: watch::Sender::new(0) }
     }
 

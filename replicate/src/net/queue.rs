@@ -65,6 +65,7 @@ pub enum Command {
     Force,
     Carried { from: NodeId, token: Token },
     Disconnect(NodeId),
+    Lapsed(BTreeSet<NodeId>),
 }
 
 /// Logs that grew.

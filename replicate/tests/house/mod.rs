@@ -3,10 +3,14 @@
 //! A test says who writes what and who hears whom; everything else is here. Randomness comes from the test.
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
+use replicate::core::entry::Entry;
 use replicate::core::entry::{Moment, Quality};
 use replicate::core::exchange::{self, Applied, EXPORT_ENTRIES_MAX};
 use replicate::core::fence::{Fence, Last};
+use replicate::core::floor::fill::{Kept, Part};
+use replicate::core::floor::{self, Due, advance, collect, fill};
 use replicate::core::id::{BootId, Dot, Hash, NodeId, Origin, Position, RecordId, Stream};
+use replicate::core::keeping;
 use replicate::core::log::{self, Accepted, Refusal};
 use replicate::core::memory::Memory;
 use replicate::core::rebuild::{self, Rebuild};
@@ -60,15 +64,18 @@ pub struct Claim {
 }
 
 /// The reference: each fence holds, does not, or it cannot be said; as much is said as follows from what is said already,
-/// and what cannot be said holds. It looks at all claims at once and shares no code with the library.
-pub fn holding(claims: &[Claim]) -> Vec<(Position, Fence)> {
+/// and what cannot be said holds. What is below the floor is beyond nothing. It looks at all claims at once and shares no code with the library.
+pub fn holding(claims: &[Claim], is_below: impl Fn(Position) -> bool) -> Vec<(Position, Fence)> {
     let fences: Vec<(Position, Fence)> = claims.iter().filter_map(|claim| Some((claim.at, claim.fence?))).collect();
     let mut says: BTreeMap<Position, bool> = BTreeMap::new();
     loop {
         let before = says.len();
         for (at, _) in &fences {
             let is = |at: Position, truth: bool| says.get(&at) == Some(&truth);
-            let beyond = |at: Position| fences.iter().filter(move |(by, fence)| is_beyond(at, *by, fence));
+            let beyond = |at: Position| {
+                let counts = is_below(at);
+                fences.iter().filter(move |(by, fence)| !counts && is_beyond(at, *by, fence))
+            };
             let mut naming = claims.iter().filter(|claim| claim.names.contains(at));
             let is_void = beyond(*at).any(|(by, _)| is(*by, true))
                 || naming.clone().any(|naming| beyond(naming.at).all(|(by, _)| is(*by, false)));
@@ -279,6 +286,72 @@ impl Node {
             state.keep(changes);
         }
         state
+    }
+
+    /// Keeps what is staged.
+    pub fn stage<T>(&mut self, with: impl FnOnce(&mut Staged<'_, Memory>, &Schema) -> T) -> T {
+        let mut staged = Staged::new(&self.state).unwrap();
+        let result = with(&mut staged, &self.schema);
+        let changes = staged.changes;
+        self.state.keep(changes);
+        result
+    }
+
+    /// Says that the floor goes as far as all of these have everything. Returns how many entries more are below it.
+    pub fn advance(&mut self, asked: &[&Node]) -> u64 {
+        let ends = |node: &Node, log| node.state.head(log).unwrap().map_or(0, |head| head.seq);
+        let known = |log| asked.iter().map(|node| ends(node, log)).min().unwrap_or(u64::MAX);
+        let next = advance::next(&self.state, 0, known).unwrap().unwrap();
+        let (us, clock) = (self.us, self.clock);
+        self.stage(|staged, schema| advance::write(staged, schema, us, clock, (1, &next))).unwrap();
+        next.moved
+    }
+
+    /// Takes the floor that is due and what leaves at it. Returns what left; nothing if there was none.
+    pub fn collect(&mut self) -> Option<Vec<Position>> {
+        let Due::Take(next) = floor::due(&self.state).unwrap() else { return None };
+        self.stage(|staged, schema| collect::begin(staged, schema, &next)).unwrap();
+        let rows = self.leaving();
+        self.stage(|staged, _| collect::leave(staged, &rows));
+        self.stage(|staged, _| collect::done(staged)).unwrap();
+        Some(rows)
+    }
+
+    /// What leaves at this node's floor and is still here.
+    pub fn leaving(&self) -> Vec<Position> {
+        let own = self.state.floor().unwrap().unwrap();
+        collect::leaving(&own.floor, |log, from, limit| self.state.entries(log, from, limit)).unwrap()
+    }
+
+    /// What is kept below the floor.
+    pub fn kept(&self) -> Vec<Arc<[u8]>> {
+        let own = self.state.floor().unwrap().unwrap();
+        let kept = |log| self.state.entries(log, 1, usize::MAX).unwrap();
+        let is_below = |raw: &Arc<[u8]>| own.floor.covers(Entry::parse(raw).unwrap().at);
+        own.floor.marks.keys().flat_map(|log| kept(*log)).filter(is_below).collect()
+    }
+
+    /// Takes what another kept below its floor, `limit` entries at a time.
+    pub fn fill_from(&mut self, other: &Node, limit: usize) -> bool {
+        let floor = other.state.floor().unwrap().unwrap().floor;
+        if !self.stage(|staged, _| fill::begin(staged, &floor)).unwrap() {
+            return false;
+        }
+        for log in floor.marks.keys() {
+            let mut rows: Vec<_> = other.state.entries(*log, 1, usize::MAX).unwrap();
+            let seq = |raw: &Arc<[u8]>| Entry::parse(raw).unwrap().at.dot.seq;
+            rows.retain(|raw| seq(raw) <= floor.end(*log));
+            let mut chunks = rows.chunks(limit).peekable();
+            let mut after = 0;
+            while let Some(rows) = chunks.next() {
+                let part = Part { log: *log, after, is_end: chunks.peek().is_none() };
+                let (kept, us) = (Kept { floor: floor.name, parts: vec![part] }, self.us);
+                let outcome = self.stage(|staged, schema| keeping::take_kept(staged, schema, us, rows, &kept)).unwrap();
+                assert_eq!(outcome.applied.refused, 0, "{:?}", outcome.applied);
+                after = rows.last().map_or(after, seq);
+            }
+        }
+        true
     }
 
     pub fn dooms(&self) -> u64 {

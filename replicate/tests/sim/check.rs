@@ -2,8 +2,8 @@
 //!
 //! I1 what is known to be kept stays; I2 one place, one content; I3 vectors and acknowledgements claim what is there;
 //! I4 equal vectors, equal records; I5, I6 records are what the model says; I8, I9 are in `traffic` and `world`; I10
-//! [`World::converged`]; I11 bytes; I12 bounds; I13 nothing beyond a fence that is known is shown. Floors and snapshots
-//! do not exist yet, so I7 is not looked at.
+//! [`World::converged`]; I11 bytes; I12 bounds; I13 nothing beyond a fence that is known is shown; I7 (`floors`) what is
+//! below a floor is the same everywhere, and nothing comes back from there.
 
 use super::machine::Health;
 use super::model::{Known, ends};
@@ -23,9 +23,11 @@ use std::sync::Arc;
 impl World {
     /// Takes note of what a machine has on its disk now. Returns the logs that have grown.
     pub fn sync(&mut self, at: usize) -> Vec<LogId> {
+        let floor_before = self.machines[at].have.floor.clone();
+        self.note_floor(at);
         let machine = &self.machines[at];
         let Some(heads) = machine.keeper.heads() else { return Vec::new() };
-        let (mut grown, mut fresh) = (Vec::new(), Vec::new());
+        let (mut grown, mut fresh, mut holes) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut nonces = BTreeMap::new();
         for (log, head) in &heads {
             let nonce = *nonces.entry((log.node, log.inc)).or_insert(head.nonce);
@@ -34,17 +36,35 @@ impl World {
             if head.seq > had {
                 grown.push(*log);
                 let raws = machine.keeper.entries(*log, had + 1);
-                assert!(raws.len() as u64 == head.seq - had, "I3: {log:?} ends at {} and is not whole", head.seq);
-                fresh.extend(raws.iter().map(|raw| Entry::parse(raw).unwrap()));
+                let entries: Vec<Entry> = raws.iter().map(|raw| Entry::parse(raw).unwrap()).collect();
+                let floor = machine.have.floor.as_ref().map_or(0, |floor| floor.end(*log));
+                let above = entries.iter().filter(|entry| entry.at.dot.seq > floor).count() as u64;
+                let is_whole = above == head.seq - had.max(floor).min(head.seq);
+                assert!(is_whole, "I3: {log:?} ends at {} and is not whole", head.seq);
+                if entries.len() as u64 != head.seq - had {
+                    let mut hashes = self.hashes_below(at, *log);
+                    hashes.truncate(head.seq as usize);
+                    holes.insert(*log, hashes);
+                }
+                fresh.extend(entries);
             }
         }
         let kept: BTreeMap<LogId, u64> = heads.iter().map(|(log, head)| (*log, head.seq)).collect();
-        for (log, hashes) in &machine.have {
+        for (log, hashes) in machine.have.iter() {
             let end = kept.get(log).copied().unwrap_or(0);
             assert!(end >= hashes.len() as u64, "I1: {log:?} ends at {end}, machine {at} had {}", hashes.len());
         }
         fresh.sort_by_key(|entry| (entry.lam, entry.at));
-        let mut touched: BTreeSet<RecordKey> = fresh.iter().filter_map(|entry| self.joined(at, entry)).collect();
+        let mut touched: BTreeSet<RecordKey> =
+            fresh.iter().filter_map(|entry| self.joined(at, entry, &holes)).collect();
+        for (log, hashes) in &holes {
+            self.fill_up(at, *log, hashes, hashes.len());
+        }
+        let machine = &self.machines[at];
+        let is_other_floor = machine.have.floor != floor_before || (machine.was_filling && !self.is_filling(at));
+        if is_other_floor {
+            touched.extend(self.model.records().cloned());
+        }
         if touched.iter().any(|record| record.kind == "member") {
             // A fence reaches whatever its node wrote.
             touched.extend(self.model.records().cloned());
@@ -58,9 +78,19 @@ impl World {
         grown
     }
 
-    fn joined(&mut self, at: usize, entry: &Entry) -> Option<RecordKey> {
+    /// What has left a log is had as well.
+    fn fill_up(&mut self, at: usize, log: LogId, hashes: &[Hash], to: usize) {
+        let have = self.machines[at].have.entry(log).or_default();
+        let from = have.len().min(to).min(hashes.len());
+        have.extend(&hashes[from..to.min(hashes.len())]);
+    }
+
+    fn joined(&mut self, at: usize, entry: &Entry, holes: &BTreeMap<LogId, Vec<Hash>>) -> Option<RecordKey> {
         if !self.model.knows(entry.at, entry.hash) {
             self.written(at, entry);
+        }
+        if let Some(hashes) = holes.get(&entry.at.log()) {
+            self.fill_up(at, entry.at.log(), hashes, entry.at.dot.seq as usize - 1);
         }
         let machine = &mut self.machines[at];
         let hashes = machine.have.entry(entry.at.log()).or_default();
@@ -81,6 +111,10 @@ impl World {
             if self.machines.iter().filter(|machine| machine.name == entry.at.dot.node).count() > 1 {
                 self.model.doubles.insert((entry.at.dot.node, entry.at.dot.inc));
             }
+            return self.model.add(known_of(entry));
+        }
+        if fields.k == replicate::core::floor::KIND {
+            assert!(self.has_floors, "I7: a floor on a day without");
             return self.model.add(known_of(entry));
         }
         let Some(draft) = self.intents.remove(&fields.by) else { panic!("I2: nobody meant {}", entry.at) };
@@ -106,12 +140,17 @@ impl World {
         let is_meant =
             (&known.record, &known.op, known.group.as_str()) == (&record, &op, group) && known.value == value;
         assert!(is_meant, "I6: {} is not what was meant: {draft:?}", entry.at);
-        assert!(known.sup == sup, "I5: {} replaces {:?}, its author meant {sup:?}", entry.at, known.sup);
+        // Who is being filled sees a part, and replaces that.
+        let is_part = machine.was_filling || self.is_filling(at);
+        assert!(known.sup == sup || is_part, "I5: {} replaces {:?}, its author meant {sup:?}", entry.at, known.sup);
         self.model.add(known);
     }
 
     fn look_at_record(&self, at: usize, record: &RecordKey) {
         let machine = &self.machines[at];
+        if self.is_filling(at) {
+            return;
+        }
         let schema = &self.schemas[machine.schema];
         let Some(truth) = self.model.truth(schema, &machine.have, record) else { return };
         let is_well = machine.health == Health::Well;
@@ -126,7 +165,11 @@ impl World {
         let fences = self.model.fences(&machine.have);
         for dot in shown.live() {
             let place = Position { stream: shown.kind().stream, dot };
-            assert!(stands(place, &fences), "I13: {record:?} at {at} shows {place}, which lies beyond a fence");
+            let is_below = machine.have.is_below(place);
+            assert!(
+                is_below || stands(place, &fences),
+                "I13: {record:?} at {at} shows {place}, which lies beyond a fence"
+            );
         }
         let history = || self.model.history(&machine.have, record);
         assert!(
@@ -149,7 +192,10 @@ impl World {
     /// Equal vectors, equal records, whoever and whenever.
     pub fn look_at_state(&mut self, at: usize) {
         let machine = &self.machines[at];
-        let mut vector = Hash::NOTHING;
+        if self.is_filling(at) {
+            return;
+        }
+        let mut vector = machine.have.floor.as_ref().map_or(Hash::NOTHING, |floor| floor.name.digest);
         for (log, seq, hash) in ends(&machine.have) {
             vector = Hash::of_entry(vector, &[log.at(seq).key().as_slice(), &hash.0].concat());
         }
@@ -228,6 +274,7 @@ impl World {
     }
 
     fn look_at_batch(&mut self, at: usize, link: u64, batch: &Batch) {
+        let keeps_back = self.machines[at].keeps_back();
         let machine = &mut self.machines[at];
         let Some(end) = machine.ends.get_mut(&link) else { return };
         for place in batch.entries.iter().map(|raw| place_of(raw)) {
@@ -236,7 +283,12 @@ impl World {
             assert!(seq > claimed, "I12: {at} sends {place}, the peer has told that it has {claimed}");
             end.sent.insert(log, seq);
         }
-        if batch.stream == Stream::Sec || end.has_trouble {
+        let floor = machine.have.floor.clone();
+        for part in batch.kept.iter().flat_map(|kept| &kept.parts).filter(|part| part.is_end) {
+            end.sent.insert(part.log, floor.as_ref().map_or(0, |floor| floor.end(part.log)));
+        }
+        // Who is being filled sends its own only, whichever stream.
+        if batch.stream == Stream::Sec || end.has_trouble || machine.was_filling || keeps_back {
             return;
         }
         for (log, told) in &end.told_sec {
@@ -265,6 +317,7 @@ impl World {
                 return Err(format!("machines 0 and {at} have not the same: {:?}", differences(&first, &of(at))));
             }
         }
+        self.floors_are_level()?;
         let reigns: Vec<_> = (0..self.fleet).filter_map(|at| self.reign_of(at)).collect();
         let [reign] = reigns[..] else { return Err(format!("{} coordinators", reigns.len())) };
         for (at, machine) in fleet.iter().enumerate() {

@@ -3,9 +3,13 @@
 //! Both do one job at a time and at once; the world says when the job's end is known, and cuts the power before that.
 
 use super::clock::Chance;
+use super::machine::FloorJob;
 use crate::cutdisk::{Disk, FATES};
 use replicate::core::entry::Moment;
 use replicate::core::exchange::{Applied, Records, Vector};
+use replicate::core::floor::advance::{self, Next};
+use replicate::core::floor::fill::{self, Kept};
+use replicate::core::floor::{self, Due, Floor, HandedOn, Stage, Standing, collect};
 use replicate::core::id::{Hash, LogId, NodeId, Origin, Position, RecordId, Stream};
 use replicate::core::keeping;
 use replicate::core::memory::Memory;
@@ -16,7 +20,7 @@ use replicate::core::view::{Head, Staged, Unreadable, View, load};
 use replicate::core::write::{self, Draft};
 use replicate::disk::opening::{Alarm, Settings};
 use replicate::disk::store::{Batch, Store};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 /// A node's state in memory, with what opening a file would look at.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +110,52 @@ impl InMemory {
         let changes = staged.changes;
         self.state.keep(changes);
         Ok(written)
+    }
+}
+
+impl InMemory {
+    fn floor(&mut self, schema: &Schema, job: &FloorJob, moment: Moment) -> Result<bool, String> {
+        let us = self.file.ok_or("no name")?;
+        let said = |error: Unreadable| error.to_string();
+        if let FloorJob::SetAside(handed_on) = job {
+            if self.is_quarantined || !handed_on.is_all(&self.state).map_err(said)? {
+                return Ok(false);
+            }
+            (self.state, self.file) = (Memory::default(), None);
+            self.boot(us.node, 1, schema, us.nonce.wrapping_mul(31) + 7, moment);
+            return Ok(true);
+        }
+        let mut staged = Staged::new(&self.state).map_err(said)?;
+        match job {
+            FloorJob::Advance(..) if self.is_quarantined => return Ok(false),
+            FloorJob::Advance(epoch, next) => {
+                let written = advance::write(&mut staged, schema, us, moment, (*epoch, next));
+                written.map_err(|error| error.to_string())?;
+            }
+            FloorJob::Begin => match floor::due(&staged).map_err(said)? {
+                Due::Take(next) => collect::begin(&mut staged, schema, &next).map_err(said)?,
+                Due::Nothing | Due::Astray => return Ok(false),
+            },
+            FloorJob::Leave => {
+                let Some(own) = staged.floor().map_err(said)? else { return Ok(false) };
+                let rows = collect::leaving(&own.floor, |log, from, limit| self.state.entries(log, from, limit));
+                collect::leave(&mut staged, &rows.map_err(said)?);
+                collect::done(&mut staged).map_err(said)?;
+            }
+            FloorJob::Fill { floor, .. } => return self.begin_fill(floor),
+            FloorJob::SetAside(_) => return Ok(false),
+        }
+        let changes = staged.changes;
+        self.state.keep(changes);
+        Ok(true)
+    }
+
+    fn begin_fill(&mut self, floor: &Floor) -> Result<bool, String> {
+        let mut staged = Staged::new(&self.state).map_err(|error| error.to_string())?;
+        let can = fill::begin(&mut staged, floor).map_err(|error| error.to_string())?;
+        let changes = staged.changes;
+        self.state.keep(changes);
+        Ok(can)
     }
 }
 
@@ -264,6 +314,81 @@ impl Keeper {
         }
     }
 
+    /// Nothing if it cannot be read; nothing inside if one is to be gone on with.
+    pub fn floor_due(&self) -> Option<Option<Due>> {
+        match self {
+            Keeper::Memory(memory) => {
+                let is_begun = memory.state.floor().unwrap().is_some_and(|own| own.stage == Stage::Collecting);
+                Some(if is_begun { None } else { Some(floor::due(&memory.state).unwrap()) })
+            }
+            Keeper::Redb(kept) => kept.store().floor_due().ok(),
+        }
+    }
+
+    pub fn next_floor(&self, others: u64, known: impl Fn(LogId) -> u64) -> Option<Next> {
+        match self {
+            Keeper::Memory(memory) => advance::next(&memory.state, others, known).unwrap(),
+            Keeper::Redb(kept) => kept.store().next_floor(others, known).ok().flatten(),
+        }
+    }
+
+    pub fn is_handed_on(&self, handed_on: &HandedOn) -> bool {
+        match self {
+            Keeper::Memory(memory) => handed_on.is_all(&memory.state).unwrap(),
+            Keeper::Redb(kept) => kept.store().is_handed_on(handed_on).unwrap_or(false),
+        }
+    }
+
+    /// A digest of what is kept below the floor; nothing if it cannot be read.
+    pub fn kept(&self) -> Option<Hash> {
+        let own = self.standing().ok()??;
+        let mut digest = Hash::NOTHING;
+        for (log, mark) in &own.floor.marks {
+            let raws = match self {
+                Keeper::Memory(memory) => memory.state.tail(*log, 1, usize::MAX, usize::MAX).ok()?,
+                Keeper::Redb(kept) => kept.store().tail(*log, 1, 100_000, usize::MAX).ok()?,
+            };
+            for raw in raws.iter().filter(|raw| super::traffic::place_of(raw).dot.seq <= mark.seq) {
+                digest = Hash::of_entry(digest, raw);
+            }
+        }
+        Some(digest)
+    }
+
+    /// Does something about the floor. Returns whether it was done.
+    pub fn floor(&mut self, schema: &Schema, job: &FloorJob, moment: Moment) -> Result<bool, String> {
+        match self {
+            Keeper::Memory(memory) => memory.floor(schema, job, moment),
+            Keeper::Redb(kept) => kept.floor(job, moment),
+        }
+    }
+
+    pub fn take_kept(
+        &mut self,
+        schema: &Schema,
+        entries: &[Arc<[u8]>],
+        kept: &Kept,
+        moment: Moment,
+    ) -> Result<Applied, String> {
+        match self {
+            Keeper::Memory(memory) => {
+                let us = memory.file.ok_or("no name")?;
+                let mut staged = Staged::new(&memory.state).map_err(|error| error.to_string())?;
+                let outcome = keeping::take_kept(&mut staged, schema, us, entries, kept);
+                let outcome = outcome.map_err(|error| error.to_string())?;
+                let changes = staged.changes;
+                memory.state.keep(changes);
+                Ok(outcome.applied)
+            }
+            Keeper::Redb(of) => {
+                let (tx, rx) = mpsc::channel();
+                let done = Box::new(move |result| drop(tx.send(result)));
+                of.store().apply_kept_then(entries.to_vec(), kept.clone(), moment, done);
+                rx.recv().unwrap().map_err(|error| error.to_string())
+            }
+        }
+    }
+
     pub fn us(&self) -> Option<Origin> {
         match self {
             Keeper::Memory(memory) => memory.file,
@@ -323,6 +448,19 @@ impl Keeper {
 }
 
 impl OnDisk {
+    fn floor(&mut self, job: &FloorJob, moment: Moment) -> Result<bool, String> {
+        let store = self.store();
+        let (tx, rx) = mpsc::channel();
+        let done = Box::new(move |result| drop(tx.send(result)));
+        match job {
+            FloorJob::Advance(epoch, next) => store.advance_floor_then(*epoch, next.clone(), moment, done),
+            FloorJob::Begin | FloorJob::Leave => store.collect_then(moment, done),
+            FloorJob::Fill { floor, .. } => store.fill_then(floor.clone(), moment, done),
+            FloorJob::SetAside(handed_on) => store.set_aside_then(handed_on.clone(), moment, done),
+        }
+        rx.recv().unwrap().map_err(|error| error.to_string())
+    }
+
     fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
@@ -347,6 +485,13 @@ impl Records for Keeper {
         match self {
             Keeper::Memory(memory) => memory.state.hash(at),
             Keeper::Redb(kept) => kept.store().hash(at),
+        }
+    }
+
+    fn standing(&self) -> Result<Option<Standing>, Unreadable> {
+        match self {
+            Keeper::Memory(memory) => memory.state.standing(),
+            Keeper::Redb(kept) => kept.store().standing(),
         }
     }
 

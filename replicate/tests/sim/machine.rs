@@ -4,6 +4,10 @@ use super::clock::Clock;
 use super::disk::{Image, Keeper};
 use super::model::Have;
 use replicate::core::election::{Election, Token};
+use replicate::core::exchange::Records;
+use replicate::core::floor::advance::Next;
+use replicate::core::floor::fill::Kept;
+use replicate::core::floor::{Floor, HandedOn, Stage};
 use replicate::core::id::{LogId, NodeId, Origin};
 use replicate::core::session::Session;
 use replicate::core::write::Draft;
@@ -21,7 +25,24 @@ pub enum Job {
         link: Option<(u64, u64)>,
         entries: Vec<Arc<[u8]>>,
     },
+    /// What a node that fills this one has kept.
+    Kept {
+        link: (u64, u64),
+        entries: Vec<Arc<[u8]>>,
+        kept: Kept,
+    },
     Renew,
+    Floor(FloorJob),
+}
+
+/// What a disk is to do about the floor.
+#[derive(Debug)]
+pub enum FloorJob {
+    Advance(u64, Next),
+    Begin,
+    Leave,
+    Fill { link: u64, floor: Arc<Floor> },
+    SetAside(HandedOn),
 }
 
 /// How a disk is.
@@ -85,6 +106,15 @@ pub struct Machine {
     pub safe: usize,
     /// Incarnations it has taken.
     pub lives: u32,
+    /// It has lost memory once.
+    pub has_lost: bool,
+    /// It was not waited for once.
+    pub was_lapsed: bool,
+    /// What peers offered to fill it with, and the link of the one that does.
+    pub offers: BTreeMap<u64, Arc<Floor>>,
+    pub filled_by: Option<u64>,
+    /// It was being filled when its last job began.
+    pub was_filling: bool,
 }
 
 impl Machine {
@@ -106,7 +136,7 @@ impl Machine {
             obeyed: Token::NONE,
             tick_at_ms: None,
             paused_until_ms: 0,
-            have: Have::new(),
+            have: Have::default(),
             lamport: 0,
             is_quarantined: false,
             is_copy: false,
@@ -114,7 +144,17 @@ impl Machine {
             image: None,
             safe: 0,
             lives: 0,
+            has_lost: false,
+            was_lapsed: false,
+            offers: BTreeMap::new(),
+            filled_by: None,
+            was_filling: false,
         }
+    }
+
+    /// Whether it is being filled: it then keeps back what is not its own.
+    pub fn keeps_back(&self) -> bool {
+        self.keeper.standing().is_ok_and(|own| own.is_some_and(|own| own.stage == Stage::Filling))
     }
 
     pub fn end_of(&self, log: &LogId) -> u64 {
@@ -123,7 +163,7 @@ impl Machine {
 
     /// Forgets what it had: the disk is another.
     pub fn forget(&mut self) {
-        self.have.clear();
+        self.have = Have::default();
         self.lamport = 0;
     }
 

@@ -5,13 +5,41 @@
 use crate::house::{Claim, fence_of, holding, stands};
 use replicate::core::entry::{LIFE, Op};
 use replicate::core::fence::Fence;
+use replicate::core::floor::Floor;
 use replicate::core::id::{Dot, Hash, LogId, NodeId, Position};
 use replicate::core::record::RecordKey;
 use replicate::core::schema::{DeletePolicy, Form, Schema};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-/// What a node has: of each log the hashes of its entries.
-pub type Have = BTreeMap<LogId, Vec<Hash>>;
+/// What a node has: of each log the hashes of its entries, also of those that have left it; and its floor.
+#[derive(Debug, Clone, Default)]
+pub struct Have {
+    logs: BTreeMap<LogId, Vec<Hash>>,
+    pub floor: Option<Arc<Floor>>,
+}
+
+impl Deref for Have {
+    type Target = BTreeMap<LogId, Vec<Hash>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.logs
+    }
+}
+
+impl DerefMut for Have {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.logs
+    }
+}
+
+impl Have {
+    /// All below the floor counts.
+    pub fn is_below(&self, at: Position) -> bool {
+        self.floor.as_ref().is_some_and(|floor| floor.covers(at))
+    }
+}
 
 pub fn ends(have: &Have) -> Vec<(LogId, u64, Hash)> {
     have.iter().filter_map(|(log, hashes)| Some((*log, hashes.len() as u64, *hashes.last()?))).collect()
@@ -77,6 +105,12 @@ impl Model {
         self.entries.insert((known.at, known.hash), known);
     }
 
+    /// The hashes of a log's first entries, going back from the last one's where there are two contents.
+    pub fn hashes(&self, log: LogId, end: u64, last: Option<Hash>) -> Vec<Hash> {
+        let of = |seq| self.contents.get(&log.at(seq)).and_then(|hashes| hashes.first().copied());
+        (1..=end).filter_map(|seq| if seq == end { last } else { of(seq) }).collect()
+    }
+
     pub fn is_double(&self, log: LogId) -> bool {
         self.doubles.contains(&(log.node, log.inc))
     }
@@ -109,7 +143,7 @@ impl Model {
             let fence = if known.op == Op::Disable { fence_of(known.record.id, &known.value) } else { None };
             Claim { at: known.at, fence, names }
         };
-        holding(&all.iter().map(claim).collect::<Vec<_>>())
+        holding(&all.iter().map(claim).collect::<Vec<_>>(), |at| have.is_below(at))
     }
 
     /// The versions that count for who has these: those that are not beyond a fence and that no such entry of the same
@@ -118,7 +152,7 @@ impl Model {
         let fences = self.fences(have);
         let counts = |known: &&Known| {
             let is_act = !matches!(known.op, Op::Open | Op::Unknown(_));
-            is_act && has(have, known) && stands(known.at, &fences)
+            is_act && has(have, known) && (have.is_below(known.at) || stands(known.at, &fences))
         };
         let of_record = self.records.get(record).into_iter().flatten();
         let all: Vec<&Known> = of_record.filter_map(|place| self.entries.get(place)).filter(counts).collect();

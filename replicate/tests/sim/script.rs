@@ -345,6 +345,7 @@ impl World {
         (machine.token, machine.obeyed, machine.image) = (Token::NONE, Token::NONE, None);
         machine.is_quarantined = false;
         machine.forget();
+        machine.has_lost = true;
         let inc_min = match is_told {
             _ if reuses_names => last,
             true => last + 1,
@@ -395,6 +396,7 @@ impl World {
         let before = machine.us;
         machine.keeper.restore(&image);
         machine.forget();
+        machine.has_lost = true;
         if let Some(us) = before {
             self.model.doubles.insert((us.node, us.inc));
         }

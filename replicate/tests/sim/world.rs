@@ -4,10 +4,12 @@
 
 use super::clock::{Chance, Clock, TEMPERS};
 use super::disk::Keeper;
-use super::machine::{End, Health, Job, Machine};
+use super::machine::{End, FloorJob, Health, Job, Machine};
 use super::model::Model;
 use super::network::{Network, Packet};
 use replicate::core::election::{Election, Input, Member, Settings, Token};
+use replicate::core::exchange::Records;
+use replicate::core::floor::{FloorName, Stage};
 use replicate::core::id::{Hash, NodeId, Stream};
 use replicate::core::message::FleetId;
 use replicate::core::schema::{Form, Kind, Schema};
@@ -29,6 +31,7 @@ pub enum Event {
     Boot { at: usize },
     Renew { at: usize },
     Retire { at: usize },
+    Floors,
     Well { at: usize },
 }
 
@@ -50,12 +53,18 @@ pub struct World {
     pub reigns: BTreeSet<Token>,
     /// The records of a vector: equal vectors, equal records.
     pub states: BTreeMap<(usize, Hash), Hash>,
+    /// What is kept below a floor: one floor, one content.
+    pub kept: BTreeMap<FloorName, Hash>,
+    /// Boxes that the floor does not wait for.
+    pub lapsed: BTreeSet<usize>,
+    pub has_floors: bool,
     /// What the world has seen, for the table of coverage.
     pub hits: BTreeMap<&'static str, u64>,
     pub is_wired: bool,
     pub has_bulk: bool,
     /// How often somebody will still retire a node, or take that back.
     pub retirements: u64,
+    pub retirements_were: u64,
     pub is_healing: bool,
     /// No more faults: what is cut stays cut.
     pub is_calm: bool,
@@ -130,11 +139,15 @@ impl World {
             intents: BTreeMap::new(),
             reigns: BTreeSet::new(),
             states: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            lapsed: BTreeSet::new(),
+            has_floors: seed % 4 == 1,
             hits,
             is_wired,
             has_bulk,
             // By the seed's number, so that the other seeds' days stay what they were.
             retirements: if seed.is_multiple_of(7) { 5 } else { 0 },
+            retirements_were: 0,
             is_healing: false,
             is_calm: false,
             is_settled: false,
@@ -146,6 +159,10 @@ impl World {
         (0..fleet).for_each(|at| world.boot(at, 1));
         for event in [Event::Dial, Event::Orders, Event::Act, Event::Fault] {
             world.later(50, event);
+        }
+        world.retirements_were = world.retirements;
+        if world.has_floors {
+            world.later(400, Event::Floors);
         }
         world
     }
@@ -201,6 +218,7 @@ impl World {
             }
             Event::Well { at } => self.make_well(at),
             Event::Retire { at } => self.retire(at),
+            Event::Floors => self.floors(),
             Event::Tick { .. } | Event::Kept { .. } | Event::Token { .. } => (),
             Event::Boot { .. } | Event::Renew { .. } => (),
         }
@@ -282,11 +300,22 @@ impl World {
         let nonce = self.chance.next() as u32;
         let machine = &mut self.machines[at];
         let (schema, moment) = (&self.schemas[machine.schema], machine.clock.moment(self.now_ms));
+        let standing = machine.keeper.standing();
+        machine.was_filling = standing.is_ok_and(|own| own.is_some_and(|own| own.stage == Stage::Filling));
         match job {
             Job::Write { .. } if machine.is_quarantined => Err("quarantined".to_string()),
             Job::Write { drafts } => machine.keeper.write(schema, drafts, moment).map(|_| None),
             Job::Apply { entries, .. } => machine.keeper.apply(schema, entries, nonce, moment).map(Some),
+            Job::Kept { entries, kept, .. } => machine.keeper.take_kept(schema, entries, kept, moment).map(Some),
             Job::Renew => machine.keeper.renew(schema, nonce, moment).map(|()| None),
+            Job::Floor(job) => {
+                let result = machine.keeper.floor(schema, job, moment);
+                if matches!((job, &result), (FloorJob::SetAside(_), Ok(true))) {
+                    machine.forget();
+                    machine.has_lost = true;
+                }
+                result.map(|_| None)
+            }
         }
     }
 
@@ -295,6 +324,14 @@ impl World {
         let is_memory = matches!(self.machines[at].keeper, Keeper::Memory(_));
         let fails = self.machines[at].health != Health::Well && is_memory;
         let result = if fails { Err("the disk fails".to_string()) } else { self.perform(at, &job) };
+        if std::env::var("RAKKR_TRACE").is_ok() {
+            eprintln!(
+                "{} {at} job {:?} => {:?}",
+                self.now_ms,
+                format!("{job:?}").chars().take(60).collect::<String>(),
+                format!("{result:?}").chars().take(300).collect::<String>()
+            );
+        }
         // I9: our own acts wait for our own disk only.
         let waits_ms = self.now_ms - asked_ms;
         let is_held_up = self.machines[at].paused_until_ms + 30_000 > self.now_ms;
@@ -321,7 +358,17 @@ impl World {
             return self.renamed(at);
         }
         let changed = session::Input::Changed { logs: grown.clone() };
-        if let Job::Apply { link: Some((link, batch)), .. } = job {
+        let link = match &job {
+            Job::Apply { link, .. } => *link,
+            Job::Kept { link, .. } => Some(*link),
+            _ => None,
+        };
+        if let Job::Floor(job) = &job
+            && result.is_ok()
+        {
+            self.floor_job_done(at, job);
+        }
+        if let Some((link, batch)) = link {
             let applied = result.and_then(|applied| applied.ok_or_else(|| "nothing".to_string()));
             self.session_input(at, link, session::Input::Applied { batch, applied });
         }
@@ -330,6 +377,12 @@ impl World {
             self.told_sec(at, link);
             self.session_input(at, link, changed.clone());
         }
+        if matches!(job, Job::Floor(_) | Job::Kept { .. }) {
+            // Its standing may be another: whoever speaks with it hears of that.
+            let links: Vec<u64> = self.machines[at].ends.keys().copied().collect();
+            links.into_iter().for_each(|link| self.session_input(at, link, session::Input::Tick));
+        }
+        self.take_floor(at);
     }
 
     /// A machine writes under another name from now on: every link says hello anew.

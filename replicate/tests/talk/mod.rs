@@ -2,13 +2,16 @@
 //!
 //! Messages travel as bytes through queues that keep their order and may be cut at any message. Keeping a batch is a
 //! step of its own, so a test can hold it back.
+#![allow(dead_code)] // Each test binary uses its own part of it.
 
 use crate::house::Node;
 use replicate::core::election::Token;
 use replicate::core::entry::Quality;
 use replicate::core::exchange::{Applied, vector};
+use replicate::core::floor::fill::{self, Kept};
 use replicate::core::flow::{SEC_RESERVE, WINDOW_INITIAL};
 use replicate::core::id::{BootId, LogId, Stream};
+use replicate::core::keeping;
 use replicate::core::log::Refusal;
 use replicate::core::message::{Batch, FleetId, Message};
 use replicate::core::session::{Clock, Input, Limits, Me, Output, Reason, Session, Told};
@@ -24,6 +27,7 @@ pub type Way = (usize, usize);
 pub struct Waiting {
     pub batch: u64,
     pub entries: Vec<Arc<[u8]>>,
+    pub kept: Option<Kept>,
 }
 
 /// One end of a link.
@@ -52,6 +56,8 @@ pub struct World {
     pub duplicates: usize,
     /// Logs that a node refuses, as if they would cost it too much.
     pub refused: BTreeMap<usize, LogId>,
+    /// Whether a node that is offered to be filled begins at once.
+    pub takes_offers: bool,
 }
 
 pub fn me(node: &Node, wants: &[Stream]) -> Me {
@@ -76,7 +82,7 @@ impl World {
     pub fn of(nodes: Vec<Node>) -> World {
         let wants = vec![Stream::ALL.to_vec(); nodes.len()];
         let (ends, batches, refused) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        World { nodes, wants, ends, now_ms: 1000, batches, duplicates: 0, refused }
+        World { nodes, wants, ends, now_ms: 1000, batches, duplicates: 0, refused, takes_offers: true }
     }
 
     pub fn join(&mut self, a: usize, b: usize) {
@@ -122,9 +128,16 @@ impl World {
                     other.heard.push_back(wire::encode(&message));
                 }
             }
-            Output::Apply { batch, stream, entries, is_urgent } => {
+            Output::Apply { batch, stream, entries, kept, is_urgent } => {
                 assert_eq!(is_urgent, stream == Stream::Sec);
-                self.end(way).waiting.push_back(Waiting { batch, entries });
+                self.end(way).waiting.push_back(Waiting { batch, entries, kept });
+            }
+            Output::Told(Told::Offered(floor)) => {
+                let taken = self.nodes[way.0].stage(|staged, _| fill::begin(staged, &floor)).unwrap();
+                self.end(way).told.push(Told::Offered(floor.clone()));
+                if taken && self.takes_offers {
+                    self.input(way, Input::Fill(floor.name));
+                }
             }
             Output::Told(told) => self.end(way).told.push(told),
             Output::Close(reason) => self.end(way).closed = Some(reason),
@@ -172,10 +185,19 @@ impl World {
 
     /// One end keeps the next batch, and all links of its node hear of it. Returns whether there was one.
     pub fn keep(&mut self, way: Way) -> bool {
-        let Some(Waiting { batch, entries }) = self.ends.get_mut(&way).and_then(|end| end.waiting.pop_front()) else {
+        let Some(Waiting { batch, entries, kept }) = self.ends.get_mut(&way).and_then(|end| end.waiting.pop_front())
+        else {
             return false;
         };
-        let applied = self.apply(way.0, &entries);
+        let applied = match kept {
+            Some(kept) => {
+                let node = &mut self.nodes[way.0];
+                let us = node.us;
+                let outcome = node.stage(|staged, schema| keeping::take_kept(staged, schema, us, &entries, &kept));
+                outcome.unwrap().applied
+            }
+            None => self.apply(way.0, &entries),
+        };
         self.duplicates += applied.duplicates;
         self.end(way).kept.insert(batch);
         self.input(way, Input::Applied { batch, applied: Ok(applied) });

@@ -4,7 +4,7 @@ use super::{Phase, Session, Told};
 use crate::core::exchange::Records;
 use crate::core::id::{NodeId, Stream};
 use crate::core::message::{Cause, FleetId, Hello, Message, Nak, PROTO_MAX, PROTO_MIN, Refused, VectorPart};
-use crate::core::message::{VECTOR_MARKS_MAX, WORD_BYTES_MAX};
+use crate::core::message::{FLOOR, VECTOR_MARKS_MAX, WORD_BYTES_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 
@@ -56,12 +56,14 @@ pub enum Reason {
 }
 
 impl Session {
-    pub(super) fn opened(&mut self, now_ms: u64, peer: NodeId) {
+    pub(super) fn opened(&mut self, now_ms: u64, peer: NodeId, records: &impl Records) -> Result<(), Unreadable> {
         self.peer = Some(peer);
         self.phase = Phase::Greeting(now_ms);
         if peer == self.me.origin.node {
-            return self.close(Reason::OwnNode);
+            self.close(Reason::OwnNode);
+            return Ok(());
         }
+        let stands = self.stands(records)?;
         let me = &self.me;
         let mut build = me.build.clone();
         build.truncate(build.floor_char_boundary(WORD_BYTES_MAX));
@@ -74,13 +76,15 @@ impl Session {
             boot: me.boot,
             build,
             kinds: me.kinds.clone(),
-            features: me.features.clone(),
+            features: me.features.iter().cloned().chain([FLOOR.to_string()]).collect(),
             wants: me.wants.clone(),
             seen: me.seen,
             time: me.clock.at(now_ms),
             floor: Vec::new(),
+            stands,
         };
         self.say(Message::Hello(Box::new(hello)));
+        Ok(())
     }
 
     pub(super) fn greeted(&mut self, now_ms: u64, hello: Box<Hello>, records: &impl Records) -> Result<(), Unreadable> {
@@ -92,6 +96,7 @@ impl Session {
         self.phase = Phase::Talking;
         self.proto = hello.proto.1.min(PROTO_MAX);
         let origin = hello.origin();
+        self.below.peer = hello.stands;
         self.tell(Told::Hello(hello.clone()));
         self.hello = Some(hello);
         // Two nodes under one name have drawn two nonces. What one of them wrote came here by some way.
@@ -109,6 +114,7 @@ impl Session {
                 self.tell_vector(stream, records)?;
             }
         }
+        self.told_all();
         Ok(())
     }
 
@@ -136,7 +142,7 @@ impl Session {
         self.say(Message::Nak(Nak { number: 0, stream: Stream::Sec, why: None, places }));
     }
 
-    fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {
+    pub(super) fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {
         let mut marks: Vec<_> = records.vector(stream)?.into_iter().collect();
         if is_on(Mutant::VectorBeforeData) {
             let others = marks.iter_mut().filter(|((node, _), _)| *node != self.me.origin.node);

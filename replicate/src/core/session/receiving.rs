@@ -39,7 +39,7 @@ struct Place {
 
 impl Session {
     pub(super) fn heard_batch(&mut self, now_ms: u64, batch: Batch, records: &impl Records) -> Result<(), Unreadable> {
-        let Batch { number, stream, entries } = batch;
+        let Batch { number, stream, entries, kept } = batch;
         let bytes = entries.iter().map(|raw| raw.len() as u64).sum();
         if number <= self.receiving.number {
             self.close(Reason::Breach("a batch came twice"));
@@ -64,6 +64,9 @@ impl Session {
             };
             ends.insert(Position { stream: s, dot: d }.log(), d.seq);
         }
+        for part in kept.iter().flat_map(|kept| &kept.parts) {
+            ends.entry(part.log).or_insert(part.after);
+        }
         for (log, seq) in &ends {
             if !self.known.has_room(*log) {
                 self.close(Reason::TooManyLogs);
@@ -81,7 +84,7 @@ impl Session {
         }
         let logs = ends.into_keys().collect();
         self.receiving.applying.insert(number, Applying { stream, bytes, since_ms: now_ms, logs });
-        self.emit(Output::Apply { batch: number, stream, entries, is_urgent: stream == Stream::Sec });
+        self.emit(Output::Apply { batch: number, stream, entries, kept, is_urgent: stream == Stream::Sec });
         Ok(())
     }
 
@@ -163,6 +166,7 @@ fn cause(refusal: &Refusal) -> Option<(Position, Cause)> {
         Refusal::Fork { at } => Some((*at, Cause::Fork)),
         Refusal::BadOpening { at } => Some((*at, Cause::BadOpening)),
         Refusal::OurOwnFuture { at } => Some((*at, Cause::OwnFuture)),
+        Refusal::BelowTheFloor { at } => Some((*at, Cause::Gap)),
         Refusal::TooManyDooms { at } | Refusal::TooManyFences { at } => Some((*at, Cause::Unfit)),
         Refusal::Malformed(_) | Refusal::Unreadable(_) => None,
     }

@@ -2,9 +2,12 @@
 //!
 //! A batch under way is remembered as places and a length. Its entries stay in the log and are read again if need be.
 
+use super::floor::May;
 use super::known::Next;
 use super::{Limits, Session, Told};
 use crate::core::exchange::{EXPORT_ENTRIES_MAX, Mark, Records};
+use crate::core::floor::fill::{Kept, Part};
+use crate::core::floor::{Floor, seq_of};
 use crate::core::flow::{Class, Outflow};
 use crate::core::id::{LogId, Stream};
 use crate::core::message::{Ack, Batch, Cause, Message, Nak, VectorPart};
@@ -57,6 +60,25 @@ impl Sending {
     pub fn retry_at_ms(&self) -> Option<u64> {
         self.retries.iter().filter_map(|retry| retry.at_ms).min()
     }
+}
+
+/// What goes into one batch.
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<Arc<[u8]>>,
+    lasts: Vec<(LogId, u64)>,
+    bytes: u64,
+    kept: Option<Kept>,
+}
+
+/// Leaves of a log's kept entries those below the floor. Returns what that brings, and the last place.
+fn cut_at_floor(tail: &mut Vec<Arc<[u8]>>, log: LogId, sent: u64, floor: &Floor) -> (Part, u64) {
+    let seq = |raw: &Arc<[u8]>| seq_of(raw).unwrap_or(u64::MAX);
+    let had = tail.len();
+    tail.retain(|raw| seq(raw) <= floor.end(log));
+    let last = tail.last().map_or(sent, seq);
+    let is_end = had == 0 || tail.len() < had || last == floor.end(log);
+    (Part { log, after: sent, is_end }, last)
 }
 
 impl Session {
@@ -144,12 +166,15 @@ impl Session {
             return Ok(false);
         }
         retry.at_ms = None;
+        if self.is_held() {
+            return Ok(false);
+        }
         if self.known.next_to_send(stream).is_none() {
             return Ok(false);
         }
         let Some((class, room)) = self.sending.flow.room(stream) else { return Ok(false) };
-        let (entries, lasts, bytes) = self.gather(stream, class, room, records)?;
-        if entries.is_empty() {
+        let Gathered { entries, lasts, bytes, kept } = self.gather(stream, class, room, records)?;
+        if lasts.is_empty() {
             return Ok(false);
         }
         self.sending.number += 1;
@@ -157,45 +182,67 @@ impl Session {
         self.sending.flow.sent(class, bytes);
         let number = self.sending.number;
         self.sending.under_way.insert(number, UnderWay { class, bytes, sent_ms: now_ms, lasts });
-        self.say(Message::Batch(Batch { number, stream, entries }));
+        self.say(Message::Batch(Batch { number, stream, entries, kept }));
         Ok(true)
     }
 
-    /// Takes entries of one log after the other until the room is full. One entry that is longer may go alone.
-    #[allow(clippy::type_complexity)]
+    /// Takes entries of one log after the other until the room is full. One entry that is longer may go alone. What was kept
+    /// below the floor goes in batches of its own.
     fn gather(
         &mut self,
         stream: Stream,
         class: Class,
         room: u64,
         records: &impl Records,
-    ) -> Result<(Vec<Arc<[u8]>>, Vec<(LogId, u64)>, u64), Unreadable> {
-        let (mut entries, mut lasts, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+    ) -> Result<Gathered, Unreadable> {
+        let own = records.standing()?;
+        let mut gathered = Gathered::default();
         while let Some(log) = self.known.next_to_send(stream) {
             let sent = self.known.sent(log);
-            let (entries_left, bytes_left) = (EXPORT_ENTRIES_MAX - entries.len(), room.saturating_sub(bytes));
-            if entries_left == 0 || bytes_left == 0 {
+            let may = self.may_send(log, sent, own.as_ref());
+            if may == May::Nothing {
+                self.known.sending(log, sent, true);
+                continue;
+            }
+            let (entries_left, bytes_left) = (
+                EXPORT_ENTRIES_MAX - gathered.lasts.len().max(gathered.entries.len()),
+                room.saturating_sub(gathered.bytes),
+            );
+            let is_other_sort = !gathered.lasts.is_empty() && gathered.kept.is_some() != (may == May::Kept);
+            if entries_left == 0 || bytes_left == 0 || is_other_sort {
                 break;
             }
-            let tail = records.tail(log, sent + 1, entries_left, bytes_left as usize)?;
+            let mut tail = records.tail(log, sent + 1, entries_left, bytes_left as usize)?;
+            let floor = own.as_ref().filter(|_| may == May::Kept).map(|own| own.floor.clone());
+            let part = floor.as_ref().map(|floor| cut_at_floor(&mut tail, log, sent, floor));
             let tail_bytes: u64 = tail.iter().map(|raw| raw.len() as u64).sum();
             let is_one_too_long = tail_bytes > bytes_left;
-            if is_one_too_long && !(entries.is_empty() && self.sending.flow.fits(class, tail_bytes)) {
+            if is_one_too_long && !(gathered.lasts.is_empty() && self.sending.flow.fits(class, tail_bytes)) {
                 break;
             }
-            let last = sent + tail.len() as u64;
-            let is_all = tail.is_empty() || records.end(log)?.is_none_or(|head| head.seq <= last);
+            let last = match (&floor, &part) {
+                (Some(floor), Some((part, _))) if part.is_end => floor.end(log),
+                (Some(_), Some((_, last))) => *last,
+                (_, _) => sent + tail.len() as u64,
+            };
+            let is_all = (tail.is_empty() && part.is_none()) || records.end(log)?.is_none_or(|head| head.seq <= last);
             self.known.sending(log, last, is_all);
-            if !tail.is_empty() {
-                bytes += tail_bytes;
-                lasts.push((log, last));
-                entries.extend(tail);
+            if last > sent {
+                gathered.bytes += tail_bytes;
+                gathered.lasts.push((log, last));
+                gathered.entries.extend(tail);
             }
-            if !is_all {
+            if let (Some(floor), Some((part, _))) = (floor, part) {
+                let kept = gathered.kept.get_or_insert_with(|| Kept { floor: floor.name, parts: Vec::new() });
+                kept.parts.push(part);
+                if !part.is_end {
+                    break;
+                }
+            } else if !is_all {
                 break;
             }
         }
-        Ok((entries, lasts, bytes))
+        Ok(gathered)
     }
 
     /// A batch of ours is durable at the peer, but for what it refused.

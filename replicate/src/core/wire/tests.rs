@@ -1,18 +1,21 @@
 use super::*;
 use crate::core::election::Token;
 use crate::core::entry::Quality;
+use crate::core::floor::fill::{Kept, Part};
+use crate::core::floor::{FloorName, Stage};
 use crate::core::id::{BootId, LogId};
-use crate::core::message::{Cause, FleetId, Time};
+use crate::core::message::{Cause, FleetId, FloorWord, Stands, Time};
 use proptest::prelude::*;
 use std::sync::Arc;
 
 const NODE: NodeId = NodeId::from_u128(0xaa);
 const LOG: LogId = LogId { stream: Stream::Cfg, node: NODE, inc: 3 };
+const AT: FloorName = FloorName { number: 7, epoch: 2, digest: Hash([9; 32]) };
 const ENTRY: &str = r#"{"v":1,"later":"é","val":[1.50, 2]}"#;
 
 fn batch_of(entries: &[&str]) -> Message {
     let entries = entries.iter().map(|raw| Arc::from(raw.as_bytes())).collect();
-    Message::Batch(Batch { number: 7, stream: Stream::Jrn, entries })
+    Message::Batch(Batch { number: 7, stream: Stream::Jrn, entries, kept: None })
 }
 
 fn one_of_each() -> Vec<Message> {
@@ -33,6 +36,7 @@ fn one_of_each() -> Vec<Message> {
             seen: Token { epoch: 9, node: NODE, inc: 1 },
             time,
             floor: vec![LOG.at(1).dot],
+            stands: Some(Stands { floor: AT, stage: Stage::Filling }),
         })),
         Message::Vector(VectorPart { stream: Stream::Sec, is_last: false, marks: vec![((NODE, 3), mark)] }),
         batch_of(&[ENTRY, "{}"]),
@@ -45,6 +49,17 @@ fn one_of_each() -> Vec<Message> {
         }),
         Message::Election(election::Message::Nak { seen: Token { epoch: 9, node: NODE, inc: 1 } }),
         Message::Ping(Ping { number: 1, sent: time }),
+        Message::Batch(Batch {
+            number: 8,
+            stream: Stream::Cfg,
+            entries: vec![Arc::from(ENTRY.as_bytes())],
+            kept: Some(Kept { floor: AT, parts: vec![Part { log: LOG, after: 41, is_end: true }] }),
+        }),
+        Message::Floor(FloorWord::Stands(Stands { floor: AT, stage: Stage::Collecting })),
+        Message::Floor(FloorWord::Told(AT)),
+        Message::Floor(FloorWord::Below(AT)),
+        Message::Floor(FloorWord::Offer { floor: AT, is_last: true, marks: vec![(LOG, mark)] }),
+        Message::Floor(FloorWord::Fill(AT)),
         Message::Pong(Pong { number: 1, asked: time, heard: time, sent: time }),
     ]
 }
@@ -158,7 +173,7 @@ proptest! {
     fn batches_come_as_they_went(values in proptest::collection::vec("[ -~é]{0,80}", 0..20), number: u64) {
         let text = |value: &String| Arc::from(serde_json::to_vec(value).unwrap());
         let entries = values.iter().map(text).collect();
-        let message = Message::Batch(Batch { number, stream: Stream::Own, entries });
+        let message = Message::Batch(Batch { number, stream: Stream::Own, entries, kept: None });
         prop_assert_eq!(decode(&encode(&message)), Ok(message));
     }
 }

@@ -5,14 +5,18 @@
 //! store's, on its own thread. The hub never waits for it.
 
 use super::Hub;
+use crate::core::floor::advance::Next;
+use crate::core::floor::{Floor, HandedOn};
 use crate::core::id::{NodeId, Origin, Position};
 use crate::core::message::{CHOSEN, Cause, Hello, QUARANTINED};
 use crate::core::session::{Input, Told};
+use crate::disk::opening::Alarm;
 use crate::disk::store::{Brief, WriteError};
 use crate::net::names::Names;
 use crate::net::queue::{LinkNumber, Order};
 use crate::net::{Ended, Event, Patience};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Names taken since the hub was started, or a person chose this node, after which the next lost memory is taken for
 /// another machine under our name. A backup that was put back needs one, or one for each peer that remembers more.
@@ -29,6 +33,14 @@ pub enum Errand {
     Renew(u32),
     /// Write nothing of our own under this incarnation, and why.
     StandStill(u32, String),
+    /// Take the floor that is due.
+    Collect,
+    /// Begin with what others kept below this floor.
+    Fill(Arc<Floor>),
+    /// Set the file aside, if others have this, and begin anew.
+    SetAside(HandedOn),
+    /// Say where the floor is, under this epoch.
+    Advance(u64, Next),
 }
 
 #[derive(Debug)]
@@ -91,7 +103,7 @@ impl Care {
         self.anew.retain(|node, _| is_member(*node));
     }
 
-    fn add(&mut self, errand: Errand, at_ms: u64) {
+    pub(super) fn add(&mut self, errand: Errand, at_ms: u64) {
         if matches!(errand, Errand::StandStill(..)) {
             self.errands.retain(|waiting| waiting.is_running || !matches!(waiting.errand, Errand::Renew(_)));
         }
@@ -130,7 +142,9 @@ impl Hub {
             (true, true) | (false, false) => {}
         }
         if brief.us != before.us {
-            self.renamed(before.us, before.is_quarantined && !brief.is_quarantined);
+            let came = status.alarms.iter().skip(before.alarms);
+            let is_set_aside = came.into_iter().any(|alarm| matches!(alarm, Alarm::BelowFloor { .. }));
+            self.renamed(before.us, before.is_quarantined && !brief.is_quarantined, is_set_aside);
         }
         if brief.is_quarantined && !before.is_quarantined {
             (self.parts.tell)(Event::Quarantined(status.quarantined.unwrap_or_default()));
@@ -141,13 +155,13 @@ impl Hub {
         self.look_at_ms = self.now_ms;
     }
 
-    fn patience(&self) -> &Patience {
+    pub(super) fn patience(&self) -> &Patience {
         &self.parts.settings.patience
     }
 
     /// Every link says hello anew: peers must hear the new name before its entries.
-    fn renamed(&mut self, from: Origin, was_chosen: bool) {
-        self.care.renames = if was_chosen { 0 } else { self.care.renames + 1 };
+    fn renamed(&mut self, from: Origin, was_chosen: bool, is_set_aside: bool) {
+        self.care.renames = if was_chosen { 0 } else { self.care.renames + u32::from(!is_set_aside) };
         self.care.is_chosen |= was_chosen;
         (self.parts.tell)(Event::Renamed { from, to: self.care.store.us });
         self.end_all_of(|_, _| true, &Ended::Anew);
@@ -190,6 +204,17 @@ impl Hub {
             }
             Errand::Renew(of) => store.renew_then(of, moment, Box::new(move |result| done(result.map(drop)))),
             Errand::StandStill(of, why) => store.quarantine_then(of, why, moment, Box::new(done)),
+            Errand::Collect => store.collect_then(moment, Box::new(move |result| done(result.map(drop)))),
+            Errand::Fill(floor) => store.fill_then(floor, moment, Box::new(move |result| done(result.map(drop)))),
+            Errand::SetAside(to) => store.set_aside_then(to, moment, Box::new(move |result| done(result.map(drop)))),
+            Errand::Advance(epoch, next) => {
+                // What is refused was overtaken: it is looked at anew.
+                let done = move |result: Result<bool, WriteError>| match result {
+                    Ok(_) | Err(WriteError::BadAct(_)) => done(Ok(())),
+                    Err(error) => done(Err(error)),
+                };
+                store.advance_floor_then(epoch, next, moment, Box::new(done));
+            }
         }
     }
 
@@ -198,7 +223,12 @@ impl Hub {
         let Patience { again_ms, again_max_ms, .. } = *self.patience();
         let now_ms = self.now_ms;
         match result {
-            Ok(()) => self.care.errands.retain(|waiting| waiting.errand != errand),
+            Ok(()) => {
+                self.care.errands.retain(|waiting| waiting.errand != errand);
+                if let Errand::Fill(floor) = errand {
+                    self.may_be_filled(&floor);
+                }
+            }
             Err(_) => {
                 for waiting in self.care.errands.iter_mut().filter(|waiting| waiting.errand == errand) {
                     waiting.wait_ms = (waiting.wait_ms * 2).clamp(again_ms, again_max_ms);
@@ -227,6 +257,8 @@ impl Hub {
             Told::LeftAlone { why: Cause::Fork | Cause::Clone, .. } => {}
             Told::LeftAlone { .. } => self.begin_anew(peer),
             Told::Fork { .. } | Told::Hello(_) | Told::Election(_) | Told::NotKept { .. } => {}
+            // That is `floor`'s.
+            Told::BelowFloor { .. } | Told::PeerBelowFloor | Told::Offered(_) => {}
         }
     }
 

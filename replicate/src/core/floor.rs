@@ -1,0 +1,242 @@
+//! The floor: up to where the whole fleet has each log, so that what nothing needs any more may leave it.
+//!
+//! Lives here: what a floor is, how one is named and written into `sec`, which one a node should take next. The parts:
+//! `collect` (what leaves the logs), `fill` (a node that begins with what others kept), `advance` (how far the next one
+//! goes). Does not: when (`net`), and who is below one (`session`). A node's floor only rises. What is kept below it is
+//! a function of the floor and of the entries below it, so all nodes that have taken one floor have the same rows there.
+
+pub mod advance;
+pub mod collect;
+pub mod fill;
+
+use crate::core::entry::{Entry, Op};
+use crate::core::exchange::Mark;
+use crate::core::id::{Dot, Hash, LogId, NodeId, Position, RecordId, Stream};
+use crate::core::view::{Staged, Unreadable, View};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The reserved kind and group of the entries that say where the floor is.
+pub const KIND: &str = "floor";
+/// The record of those entries.
+pub const RECORD: RecordId = RecordId([0; 16]);
+/// Incarnations of nodes one floor speaks of: so many fit into an entry. Logs of others stay whole.
+pub const WRITERS_MAX: usize = 600;
+/// Which rule says what leaves the logs: part of what a floor says, so that two versions never keep different rows.
+const RULE: u32 = 1;
+/// The streams that have a floor. The journal is kept by policy.
+pub const STREAMS: [Stream; 3] = [Stream::Sec, Stream::Cfg, Stream::Own];
+
+/// Names a floor: two nodes at floors of one name have the same rows below it. The greater is the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FloorName {
+    /// Counts from 1.
+    pub number: u64,
+    /// The epoch of the coordinator that moved it.
+    pub epoch: u64,
+    /// Digest of its marks.
+    pub digest: Hash,
+}
+
+/// Where each log's floor is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Floor {
+    /// Its name.
+    pub name: FloorName,
+    /// By log the last place below it, and that entry's hash: there the chain begins.
+    pub marks: BTreeMap<LogId, Mark>,
+}
+
+impl Floor {
+    /// Returns the floor with these marks.
+    pub fn new(number: u64, epoch: u64, marks: BTreeMap<LogId, Mark>) -> Self {
+        let mark = |digest, (log, mark): (&LogId, &Mark)| {
+            Hash::of_entry(digest, &[log.at(mark.seq).key().as_slice(), &mark.hash.0].concat())
+        };
+        let digest = marks.iter().fold(Hash::NOTHING, mark);
+        Self { name: FloorName { number, epoch, digest }, marks }
+    }
+
+    /// Returns the last place of a log below the floor; 0 if it has none.
+    pub fn end(&self, log: LogId) -> u64 {
+        self.marks.get(&log).map_or(0, |mark| mark.seq)
+    }
+
+    /// Whether a place is below the floor.
+    pub fn covers(&self, at: Position) -> bool {
+        at.dot.seq <= self.end(at.log())
+    }
+}
+
+/// How far a node is with its floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Rows are leaving.
+    Collecting,
+    /// What is below is what every node at this floor has.
+    At,
+    /// What others kept below it is still coming.
+    Filling,
+}
+
+/// A node's floor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub floor: Arc<Floor>,
+    /// How far it is with it.
+    pub stage: Stage,
+}
+
+/// What others are known to have of what is here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandedOn {
+    /// By log up to where.
+    pub ends: BTreeMap<LogId, u64>,
+    /// Logs that cannot be handed on, because somebody has something else there: they stay as evidence.
+    pub left_alone: BTreeSet<LogId>,
+}
+
+impl HandedOn {
+    /// Whether that is all of this.
+    ///
+    /// # Errors
+    /// [`Unreadable`] from the view.
+    pub fn is_all(&self, view: &impl View) -> Result<bool, Unreadable> {
+        let is_known =
+            |log: &LogId, seq| self.left_alone.contains(log) || self.ends.get(log).is_some_and(|end| *end >= seq);
+        Ok(view.heads()?.iter().all(|(log, head)| is_known(log, head.seq)))
+    }
+}
+
+/// What an entry says the next floor is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// The entry.
+    pub at: Position,
+    /// As in [`FloorName`].
+    pub number: u64,
+    /// As in [`FloorName`].
+    pub epoch: u64,
+    /// By log the last place below it.
+    pub ends: BTreeMap<LogId, u64>,
+}
+
+/// The value of such an entry.
+#[derive(Debug, Serialize, Deserialize)]
+struct Said {
+    rule: u32,
+    number: u64,
+    epoch: u64,
+    /// Node, incarnation, and the last place in each of [`STREAMS`].
+    logs: Vec<(NodeId, u32, u64, u64, u64)>,
+}
+
+impl Proposed {
+    /// Reads what an entry says of the floor; nothing if it says nothing, or by a rule that is not known here.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let fields = entry.fields.as_ref()?;
+        let is_floor =
+            (fields.s, fields.k.as_str(), fields.g.as_str(), &fields.op) == (Stream::Sec, KIND, KIND, &Op::Put);
+        if !is_floor {
+            return None;
+        }
+        let said: Said = serde_json::from_str(fields.val.get()).ok()?;
+        if said.rule != RULE || said.logs.len() > WRITERS_MAX {
+            return None;
+        }
+        let mut ends = BTreeMap::new();
+        for (node, inc, sec, cfg, own) in said.logs {
+            let logs = STREAMS.iter().zip([sec, cfg, own]).filter(|(_, seq)| *seq > 0);
+            ends.extend(logs.map(|(stream, seq)| (LogId { stream: *stream, node, inc }, seq)));
+        }
+        Some(Self { at: entry.at, number: said.number, epoch: said.epoch, ends })
+    }
+
+    /// Returns the value of the entry that says this.
+    fn value(&self) -> String {
+        let mut logs: BTreeMap<(NodeId, u32), [u64; 3]> = BTreeMap::new();
+        for (log, seq) in &self.ends {
+            if let Some(place) = STREAMS.iter().position(|stream| *stream == log.stream) {
+                logs.entry((log.node, log.inc)).or_default()[place] = *seq;
+            }
+        }
+        let logs = logs.into_iter().map(|((node, inc), [sec, cfg, own])| (node, inc, sec, cfg, own)).collect();
+        let said = Said { rule: RULE, number: self.number, epoch: self.epoch, logs };
+        // A plain struct without maps: there is nothing in it that JSON cannot say.
+        serde_json::to_string(&said).unwrap_or_default()
+    }
+}
+
+/// Takes note of an entry that has just joined its log: it may say where the next floor is. Of several the last one that
+/// stands counts.
+pub(crate) fn note<V: View>(staged: &mut Staged<'_, V>, entry: &Entry) -> Result<(), Unreadable> {
+    let Some(next) = Proposed::of(entry).filter(|next| staged.stands(next.at)) else { return Ok(()) };
+    let before = staged.proposed()?.filter(|before| staged.stands(before.at));
+    if before.is_none_or(|before| (before.number, before.epoch, before.at) < (next.number, next.epoch, next.at)) {
+        staged.changes.proposed = Some(Arc::new(next));
+    }
+    Ok(())
+}
+
+/// What there is to do about the floor that was said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing, or not yet.
+    Nothing,
+    /// This node has all below it and should take it.
+    Take(Arc<Proposed>),
+    /// It is not above this node's own, which is thus one that the fleet went past: said by one that did not know of the
+    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew.
+    Astray,
+}
+
+/// Returns what there is to do: see [`Due`].
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn due(view: &impl View) -> Result<Due, Unreadable> {
+    let Some(next) = view.proposed()? else { return Ok(Due::Nothing) };
+    let own = view.floor()?;
+    let is_later = match &own {
+        Some(Standing { stage: Stage::Filling | Stage::Collecting, .. }) => false,
+        Some(own) => (next.number, next.epoch) > (own.floor.name.number, own.floor.name.epoch),
+        None => true,
+    };
+    if !is_later || !Staged::new(view)?.stands(next.at) {
+        return Ok(Due::Nothing);
+    }
+    // A floor never goes down, whatever one says.
+    let is_above =
+        own.iter().all(|own| own.floor.marks.iter().all(|(log, mark)| next.ends.get(log) >= Some(&mark.seq)));
+    if !is_above {
+        return Ok(Due::Astray);
+    }
+    for (log, seq) in &next.ends {
+        if view.head(*log)?.is_none_or(|head| head.seq < *seq) {
+            return Ok(Due::Nothing);
+        }
+    }
+    Ok(Due::Take(next))
+}
+
+/// The sequence number that an entry's bytes give.
+pub(crate) fn seq_of(raw: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Place {
+        d: Dot,
+    }
+    serde_json::from_slice::<Place>(raw).ok().map(|place| place.d.seq)
+}
+
+/// Whether a place is empty because what was there has left the log.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub(crate) fn has_left(view: &impl View, at: Position) -> Result<bool, Unreadable> {
+    let Some(own) = view.floor()? else { return Ok(false) };
+    let is_behind = own.floor.covers(at) && view.head(at.log())?.is_some_and(|head| at.dot.seq <= head.seq);
+    Ok(is_behind && view.entry(at)?.is_none())
+}

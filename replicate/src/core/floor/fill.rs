@@ -1,0 +1,148 @@
+//! A node that begins with what others kept below a floor.
+//!
+//! It has nothing of what the floor is about, takes the marks of one floor and keeps them, and from then on takes what is
+//! below only as it was kept there: from nodes at that very floor, in order, with gaps. A log's end jumps to the floor when
+//! the last kept entry is here; when all have, the node is at the floor. Mixed with rows of another floor, or with a log
+//! that is whole, what was replaced by an entry that has left would come back to life: so neither is taken.
+
+use super::{Floor, FloorName, Stage, Standing};
+use crate::core::entry::Entry;
+use crate::core::fence::FENCINGS_MAX;
+use crate::core::id::LogId;
+use crate::core::log::{Accepted, Refusal, accept, append, opening_nonce};
+use crate::core::mutant::{Mutant, is_on};
+use crate::core::schema::Schema;
+use crate::core::view::{Head, Staged, Unreadable, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What comes with a batch from a node that fills this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The floor it is at.
+    pub floor: FloorName,
+    /// What it brings of which log.
+    pub parts: Vec<Part>,
+}
+
+/// What a batch brings of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The log.
+    pub log: LogId,
+    /// The place of the kept entry before; 0 if it brings the first. Without that one it is not taken: a gap tells nothing.
+    pub after: u64,
+    /// Whether nothing more was kept of the log below the floor.
+    pub is_end: bool,
+}
+
+/// Begins to be filled, or goes on. Returns whether this node can be filled at this floor: it has nothing of what the
+/// floor is about, or is being filled at the same one.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn begin<V: View>(staged: &mut Staged<'_, V>, floor: &Floor) -> Result<bool, Unreadable> {
+    if let Some(own) = staged.floor()? {
+        let is_same = own.floor.name == floor.name && own.stage == Stage::Filling;
+        if is_same || !is_on(Mutant::FilledFromTwo) || own.stage != Stage::Filling {
+            return Ok(is_same);
+        }
+    } else {
+        for log in floor.marks.keys() {
+            if staged.head(*log)?.is_some() {
+                return Ok(false);
+            }
+        }
+    }
+    staged.changes.floor = Some(Standing { floor: Arc::new(floor.clone()), stage: Stage::Filling });
+    staged.fences_changed()?;
+    Ok(true)
+}
+
+/// Lets an entry that was kept below the floor join its log, with or without those before it.
+///
+/// # Errors
+/// [`Refusal`]; then nothing is staged.
+pub fn take<V: View>(
+    staged: &mut Staged<'_, V>,
+    schema: &Schema,
+    floor: FloorName,
+    raw: &[u8],
+) -> Result<Accepted, Refusal> {
+    let entry = Entry::parse(raw)?;
+    let at = entry.at;
+    let own = staged.floor()?.filter(|own| own.stage == Stage::Filling && own.floor.name == floor);
+    let Some(own) = own.filter(|own| own.floor.covers(at)) else { return accept(staged, schema, None, raw) };
+    let head = staged.head(at.log())?;
+    let have = head.map_or(0, |head| head.seq);
+    if at.dot.seq <= have {
+        let is_other = staged.entry(at)?.is_some_and(|kept| kept != entry.raw);
+        return if is_other { Err(Refusal::Fork { at }) } else { Ok(Accepted::Duplicate) };
+    }
+    let nonce = match head {
+        Some(head) if at.dot.seq == have + 1 && head.hash != entry.previous => return Err(Refusal::Fork { at }),
+        Some(head) => head.nonce,
+        None => opening_nonce(staged, &entry)?,
+    };
+    let mark = own.floor.marks.get(&at.log());
+    if mark.is_some_and(|mark| mark.seq == at.dot.seq && mark.hash != entry.hash) {
+        return Err(Refusal::Fork { at });
+    }
+    if schema.fencing(&entry).is_some() && staged.fencings()?.len() >= FENCINGS_MAX {
+        return Err(Refusal::TooManyFences { at });
+    }
+    forget_dooms(staged, at.log(), have + 1, at.dot.seq - 1)?;
+    append(staged, schema, &entry, nonce)?;
+    Ok(Accepted::New)
+}
+
+/// Nothing more was kept of a log below the floor: its end is there. When all logs are that far, this node is at the floor.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn end<V: View>(staged: &mut Staged<'_, V>, floor: FloorName, log: LogId) -> Result<(), Unreadable> {
+    let own = staged.floor()?.filter(|own| own.stage == Stage::Filling && own.floor.name == floor);
+    let Some(own) = own else { return Ok(()) };
+    let (Some(mark), Some(head)) = (own.floor.marks.get(&log), staged.head(log)?) else { return Ok(()) };
+    if head.seq < mark.seq {
+        forget_dooms(staged, log, head.seq + 1, mark.seq)?;
+        staged.changes.heads.insert(log, Head { seq: mark.seq, hash: mark.hash, ..head });
+    }
+    finish(staged)
+}
+
+/// Whether all is there by now.
+fn finish<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
+    let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::Filling) else { return Ok(()) };
+    for (log, mark) in &own.floor.marks {
+        if staged.head(*log)?.is_none_or(|head| head.seq < mark.seq) {
+            return Ok(());
+        }
+    }
+    staged.changes.floor = Some(Standing { stage: Stage::At, ..own });
+    Ok(())
+}
+
+/// What waited for places that will stay empty waits no more.
+fn forget_dooms<V: View>(staged: &mut Staged<'_, V>, log: LogId, from: u64, to: u64) -> Result<(), Unreadable> {
+    if from <= to {
+        for doom in staged.dooms_between(log, from, to)? {
+            staged.changes.dooms.insert(doom, false);
+        }
+    }
+    Ok(())
+}
+
+/// Which logs of the floor have ended: of those nothing kept is to come.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn ended(view: &impl View, floor: &Floor) -> Result<BTreeSet<LogId>, Unreadable> {
+    let mut ended = BTreeSet::new();
+    for (log, mark) in &floor.marks {
+        if view.head(*log)?.is_some_and(|head| head.seq >= mark.seq) {
+            ended.insert(*log);
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,286 @@
+//! The floor on a link: which of the two is below the other's, and the one that has nothing is filled.
+//!
+//! The one with the later floor judges, by the other's vectors: level (it has all below the floor), below (it has a part),
+//! empty (it has nothing of it). Who is below is sent nothing; what nobody else has it hands on like any entry: that names
+//! what it replaces, so it brings no old state with it. Who is empty is offered the marks, and when it has kept them, what
+//! was kept below the floor, log by log. Nothing that has gaps is ever sent otherwise.
+
+use super::{Session, Told};
+use crate::core::exchange::{Mark, Records};
+use crate::core::floor::{Floor, FloorName, HandedOn, STREAMS, Stage, Standing};
+use crate::core::id::{LogId, Stream};
+use crate::core::message::{FLOOR, FloorWord, Message, Stands, VECTOR_MARKS_MAX};
+use crate::core::mutant::{Mutant, is_on};
+use crate::core::view::Unreadable;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How the peer stands to our floor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Verdict {
+    /// Its vectors are not whole yet.
+    #[default]
+    Unknown,
+    /// It has all below our floor, or judges us itself, or there is no floor.
+    Level,
+    /// It has a part.
+    Below,
+    /// It has nothing of it, and has been offered what we kept.
+    Empty,
+    /// It takes that.
+    Filling,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    /// The peer's floor, as it said last.
+    pub peer: Option<Stands>,
+    /// Ours, as we said last.
+    said: Option<Stands>,
+    verdict: Verdict,
+    /// The floor by which that was found.
+    judged: Option<Stands>,
+    /// Since it heard of which floor of ours the peer has told how far it has come.
+    told: Option<FloorName>,
+    /// The peer's floor that we were below when it said so.
+    is_below: Option<FloorName>,
+    /// What we have offered.
+    offered: Option<FloorName>,
+    /// Marks of an offer, as far as they came.
+    offer: BTreeMap<LogId, Mark>,
+}
+
+fn stands(own: &Option<Standing>) -> Option<Stands> {
+    own.as_ref().map(|own| Stands { floor: own.floor.name, stage: own.stage })
+}
+
+impl Session {
+    /// What we say of our floor.
+    pub(super) fn stands(&mut self, records: &impl Records) -> Result<Option<Stands>, Unreadable> {
+        self.below.said = stands(&records.standing()?);
+        Ok(self.below.said)
+    }
+
+    /// Returns the peer's floor, as it said last.
+    pub fn peer_stands(&self) -> Option<Stands> {
+        self.below.peer
+    }
+
+    /// Whether the peer has said that this node is below its floor, and it is not at that one by now.
+    pub fn is_below(&self) -> bool {
+        self.below.is_below > self.below.said.map(|said| said.floor)
+    }
+
+    /// Returns what the peer has of our logs, for a node that wants to begin anew.
+    ///
+    /// # Errors
+    /// [`Unreadable`] from the records.
+    pub fn handed_on(&self, records: &impl Records) -> Result<HandedOn, Unreadable> {
+        let (mut ends, mut left_alone) = (BTreeMap::new(), BTreeSet::new());
+        for stream in Stream::ALL {
+            for (node, inc) in records.vector(stream)?.into_keys() {
+                let log = LogId { stream, node, inc };
+                ends.insert(log, self.known.theirs(log));
+                left_alone.extend(self.known.is_left_alone(log).then_some(log));
+            }
+        }
+        Ok(HandedOn { ends, left_alone })
+    }
+
+    /// Tells the peer if our floor is another, and looks how it stands to that.
+    pub(super) fn look_at_floor(&mut self, records: &impl Records) -> Result<(), Unreadable> {
+        let own = records.standing()?;
+        let now = stands(&own);
+        if now != self.below.said {
+            let before = std::mem::replace(&mut self.below.said, now);
+            let was_filled = before.is_some_and(|before| before.stage == Stage::Filling);
+            if was_filled || before.map(|before| before.floor) != now.map(|now| now.floor) {
+                // What the peer knows of our logs may be what it had to send itself, and it holds that back.
+                for stream in self.me.wants.clone() {
+                    self.tell_vector(stream, records)?;
+                }
+            }
+            if let Some(now) = now {
+                self.say(Message::Floor(FloorWord::Stands(now)));
+            }
+            self.changed(&[], records)?;
+        }
+        let is_new = self.below.judged != now || self.below.verdict == Verdict::Unknown;
+        if is_new && self.has_told_all(now) {
+            self.judge(own.as_ref(), records)?;
+        } else if self.below.judged.map(|judged| judged.floor) != now.map(|now| now.floor) {
+            self.below.verdict = Verdict::Unknown;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has told how far it is in all streams that have a floor, as far as it wants them, since it heard of
+    /// ours: before, it may have got further by others.
+    fn has_told_all(&self, now: Option<Stands>) -> bool {
+        let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
+        match hello.features.iter().any(|feature| feature == FLOOR) {
+            true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
+            false => STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream)),
+        }
+    }
+
+    /// After our vectors: they were told knowing the peer's floor.
+    pub(super) fn told_all(&mut self) {
+        if let Some(theirs) = self.below.peer {
+            self.say(Message::Floor(FloorWord::Told(theirs.floor)));
+        }
+    }
+
+    fn judge(&mut self, own: Option<&Standing>, records: &impl Records) -> Result<(), Unreadable> {
+        let verdict = match own {
+            Some(own) if own.stage != Stage::Filling => self.verdict(own),
+            Some(_) | None => Verdict::Level,
+        };
+        self.below.judged = stands(&own.cloned());
+        if (self.below.verdict, verdict) == (Verdict::Filling, Verdict::Empty) {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.below.verdict, verdict);
+        match (verdict, own) {
+            (Verdict::Below, Some(own)) if before != verdict => {
+                self.say(Message::Floor(FloorWord::Below(own.floor.name)));
+                self.tell(Told::PeerBelowFloor);
+            }
+            // While rows are leaving nobody can be filled: it is judged again when they have left.
+            (Verdict::Empty, Some(own)) if own.stage == Stage::At && self.below.offered != Some(own.floor.name) => {
+                self.below.offered = Some(own.floor.name);
+                self.offer(&own.floor);
+            }
+            (Verdict::Level, Some(_)) if before != verdict => self.changed(&[], records)?,
+            (_, _) => {}
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, own: &Standing) -> Verdict {
+        let ours = own.floor.name;
+        match self.below.peer {
+            _ if is_on(Mutant::BelowTheFloorIgnored) => return Verdict::Level,
+            Some(Stands { floor, stage: Stage::Filling }) if floor == ours => return Verdict::Empty,
+            Some(Stands { floor, stage: Stage::Filling }) if floor < ours => return Verdict::Below,
+            Some(Stands { floor, .. }) if floor >= ours => return Verdict::Level,
+            Some(_) | None => {}
+        }
+        let told = |log: &LogId| self.known.is_wanted(log.stream);
+        let (mut whole, mut none) = (0, 0);
+        let mut all = 0;
+        for (log, mark) in own.floor.marks.iter().filter(|(log, _)| told(log)) {
+            let theirs = self.known.theirs(*log);
+            all += 1;
+            whole += usize::from(theirs >= mark.seq);
+            none += usize::from(theirs == 0);
+        }
+        let has_all_streams = STREAMS.iter().all(|stream| self.known.is_wanted(*stream));
+        match () {
+            () if whole == all => Verdict::Level,
+            () if none == all && self.below.peer.is_none() && has_all_streams => Verdict::Empty,
+            () => Verdict::Below,
+        }
+    }
+
+    fn offer(&mut self, floor: &Floor) {
+        let marks: Vec<(LogId, Mark)> = floor.marks.iter().map(|(log, mark)| (*log, *mark)).collect();
+        let mut parts = marks.chunks(VECTOR_MARKS_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let (is_last, marks) = (parts.peek().is_none(), part.to_vec());
+            self.say(Message::Floor(FloorWord::Offer { floor: floor.name, is_last, marks }));
+        }
+    }
+
+    pub(super) fn heard_floor(&mut self, word: FloorWord, records: &impl Records) -> Result<(), Unreadable> {
+        match word {
+            FloorWord::Stands(stands) => {
+                let before = self.below.peer.replace(stands);
+                if before.map(|before| before.floor) != Some(stands.floor) {
+                    for stream in self.me.wants.clone() {
+                        self.tell_vector(stream, records)?;
+                    }
+                    self.told_all();
+                }
+                self.rejudge(records)?;
+            }
+            FloorWord::Told(floor) => self.below.told = Some(floor),
+            FloorWord::Below(floor) => {
+                self.below.is_below = Some(floor);
+                self.changed(&[], records)?;
+                self.tell(Told::BelowFloor { floor });
+            }
+            FloorWord::Offer { floor, is_last, marks } => {
+                self.below.offer.extend(marks);
+                if self.below.offer.len() > super::LOGS_MAX {
+                    self.close(super::Reason::TooManyLogs);
+                } else if is_last {
+                    let offered = Floor::new(floor.number, floor.epoch, std::mem::take(&mut self.below.offer));
+                    if offered.name == floor {
+                        self.tell(Told::Offered(Arc::new(offered)));
+                    } else {
+                        self.close(super::Reason::Breach("its floor is not the one it names"));
+                    }
+                }
+            }
+            FloorWord::Fill(floor) => self.asked_to_fill(floor, records)?,
+        }
+        Ok(())
+    }
+
+    /// The peer's floor is another: it may stand otherwise to ours.
+    fn rejudge(&mut self, records: &impl Records) -> Result<(), Unreadable> {
+        let own = records.standing()?;
+        if self.has_told_all(stands(&own)) {
+            self.judge(own.as_ref(), records)?;
+        }
+        self.changed(&[], records)
+    }
+
+    fn asked_to_fill(&mut self, floor: FloorName, records: &impl Records) -> Result<(), Unreadable> {
+        let own = records.standing()?;
+        let is_ours = own.is_some_and(|own| own.floor.name == floor && own.stage == Stage::At);
+        // Of another floor it is told when it says where it stands.
+        if is_ours && self.below.verdict == Verdict::Empty {
+            self.below.verdict = Verdict::Filling;
+            self.changed(&[], records)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is to be sent for now.
+    pub(super) fn is_held(&self) -> bool {
+        let is_filled_by_others = self.below.peer.is_some_and(|peer| peer.stage == Stage::Filling);
+        match self.below.verdict {
+            Verdict::Below => true,
+            _ if is_on(Mutant::FilledByAnybody) => false,
+            Verdict::Filling => false,
+            Verdict::Empty => true,
+            Verdict::Unknown => self.below.said.is_some() || is_filled_by_others,
+            Verdict::Level => is_filled_by_others && !self.is_below(),
+        }
+    }
+
+    /// What of a log may be sent from a place on: nothing, what was kept below the floor, or all.
+    pub(super) fn may_send(&self, log: LogId, sent: u64, own: Option<&Standing>) -> May {
+        let Some(own) = own else { return May::All };
+        match own.stage {
+            _ if !STREAMS.contains(&log.stream) => May::All,
+            // Below: it gives what it has and the peer lacks; of what is below its floor the peer lacks nothing.
+            Stage::Filling if self.is_below() && sent >= own.floor.end(log) => May::All,
+            Stage::Filling if log.node == self.me.origin.node && own.floor.end(log) == 0 => May::All,
+            Stage::Filling => May::Nothing,
+            Stage::At if self.below.verdict == Verdict::Filling && sent < own.floor.end(log) => May::Kept,
+            Stage::At | Stage::Collecting if sent < own.floor.end(log) => May::Nothing,
+            Stage::At | Stage::Collecting => May::All,
+        }
+    }
+}
+
+/// What of a log may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum May {
+    Nothing,
+    Kept,
+    All,
+}

@@ -1,0 +1,167 @@
+//! The hub's part in the floor: it moves it when it coordinates, takes it when it is due, hands on what nobody else has and
+//! begins anew when it is below it, and is filled by one peer at a time when it has nothing.
+//!
+//! Looked at as often as there is something to show. What has to be done is an errand of the store like any other.
+
+use super::care::Errand;
+use super::{Hub, Linked};
+use crate::core::election::{Gated, Mode, Role};
+use crate::core::exchange::Records;
+use crate::core::floor::{Due, Floor, Stage, Standing, advance};
+use crate::core::id::{LogId, NodeId};
+use crate::core::message::{FLOOR, Hello};
+use crate::core::session::{Input, Session, Told};
+use crate::net::Ended;
+use crate::net::look::FloorLook;
+use crate::net::queue::LinkNumber;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// After a look that found little to gain, the next is no sooner than this.
+const LOOK_AGAIN_MS: u64 = 60_000;
+
+#[derive(Debug, Default)]
+pub struct FloorCare {
+    /// Members that are not waited for.
+    pub lapsed: BTreeSet<NodeId>,
+    /// Links to peers below whose floor we are.
+    below: BTreeSet<LinkNumber>,
+    /// What peers offered to fill us with.
+    offers: BTreeMap<LinkNumber, Arc<Floor>>,
+    /// Who does.
+    filled_by: Option<LinkNumber>,
+    /// Our floor when we last looked.
+    seen: Option<Standing>,
+    /// When to look next whether the floor can be moved.
+    advance_at_ms: u64,
+}
+
+impl Hub {
+    /// Takes note of what a session tells of the floor.
+    pub(super) fn mind_floor(&mut self, number: LinkNumber, told: &Told) {
+        match told {
+            Told::BelowFloor { .. } => {}
+            Told::Offered(floor) => drop(self.floor.offers.insert(number, floor.clone())),
+            _ => return,
+        }
+        self.look_at_ms = self.now_ms;
+    }
+
+    /// Does what there is to do.
+    pub(super) fn take_floor_care(&mut self) {
+        if self.care.store.is_failed {
+            return;
+        }
+        let links = &self.links;
+        let is_below = |linked: &Linked| linked.session.is_below();
+        self.floor.below = links.iter().filter(|(_, linked)| is_below(linked)).map(|(number, _)| *number).collect();
+        self.floor.offers.retain(|number, _| links.contains_key(number));
+        self.floor.filled_by = self.floor.filled_by.filter(|number| links.contains_key(number));
+        // What cannot be read is read again with the next look.
+        let Ok(own) = self.parts.store.standing() else { return };
+        if self.floor.seen != own {
+            // Whoever speaks with us hears of it.
+            self.floor.seen = own.clone();
+            self.numbers().into_iter().for_each(|number| self.input(number, Input::Tick));
+        }
+        match self.parts.store.floor_due() {
+            Ok(None | Some(Due::Take(_))) => self.care.add(Errand::Collect, self.now_ms),
+            Ok(Some(Due::Astray)) => self.stray(own.as_ref()),
+            Ok(Some(Due::Nothing)) | Err(_) => {}
+        }
+        self.begin_anew_if_handed_on();
+        self.begin_to_be_filled(own.as_ref());
+        self.advance_floor(own.as_ref());
+    }
+
+    /// Our floor is one that the fleet went past: whoever is at a later one takes what nobody else has.
+    fn stray(&mut self, own: Option<&Standing>) {
+        let is_later = |session: &Session| {
+            session.peer_stands().is_some_and(|theirs| own.is_some_and(|own| theirs.floor > own.floor.name))
+        };
+        let later = self.links.iter().filter(|(_, linked)| is_later(&linked.session));
+        self.floor.below.extend(later.map(|(number, _)| *number));
+    }
+
+    fn begin_anew_if_handed_on(&mut self) {
+        let store = &self.parts.store;
+        let sessions =
+            self.floor.below.iter().filter_map(|number| self.links.get(number)).map(|linked| &linked.session);
+        let mut handed_on = sessions.filter_map(|session| session.handed_on(&**store).ok());
+        let all = handed_on.find(|handed_on| store.is_handed_on(handed_on).unwrap_or(false));
+        if let Some(all) = all.filter(|_| !self.care.store.is_quarantined) {
+            self.care.add(Errand::SetAside(all), self.now_ms);
+        }
+    }
+
+    fn begin_to_be_filled(&mut self, own: Option<&Standing>) {
+        if self.floor.filled_by.is_some() || own.is_some_and(|own| own.stage != Stage::Filling) {
+            return;
+        }
+        let is_ours = |floor: &Floor| own.is_none_or(|own| own.floor.name == floor.name);
+        let offer = self.floor.offers.iter().find(|(_, floor)| is_ours(floor));
+        if let Some((number, floor)) = offer.map(|(number, floor)| (*number, floor.clone())) {
+            self.floor.offers.remove(&number);
+            self.floor.filled_by = Some(number);
+            self.care.add(Errand::Fill(floor), self.now_ms);
+        }
+    }
+
+    /// The store has been asked to begin with a floor.
+    pub(super) fn may_be_filled(&mut self, floor: &Floor) {
+        let own = self.parts.store.standing().ok().flatten();
+        let has_begun = own.is_some_and(|own| own.floor.name == floor.name && own.stage == Stage::Filling);
+        match self.floor.filled_by {
+            Some(number) if has_begun => self.input(number, Input::Fill(floor.name)),
+            // Something of it came from elsewhere meanwhile: the peer has to look anew.
+            Some(number) => {
+                self.floor.filled_by = None;
+                self.end(number, Ended::Anew);
+            }
+            None => {}
+        }
+    }
+
+    /// Says where the floor is from now on, if that is this node's to say, everybody who is asked is here, at the present
+    /// one, and has enough more.
+    fn advance_floor(&mut self, own: Option<&Standing>) {
+        let patience = self.patience();
+        let (every_ms, least) = (patience.floor_every_ms, patience.floor_entries_min);
+        let Some(every_ms) = every_ms.filter(|_| self.floor.advance_at_ms <= self.now_ms) else { return };
+        let Role::Coordinator { token, mode, .. } = self.role else { return };
+        let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
+        let is_level = own.is_none_or(|own| own.stage == Stage::At);
+        let Some(sessions) = self.asked().filter(|_| may && is_level) else { return };
+        let knows = |hello: Hello| hello.features.iter().any(|feature| feature == FLOOR);
+        let is_ready = |session: &&Session| {
+            session.state().hello.is_some_and(knows) && advance::is_ready(own, session.peer_stands())
+        };
+        if !sessions.iter().all(is_ready) {
+            return;
+        }
+        let numbers = sessions.iter().filter_map(|session| session.peer_stands()).map(|theirs| theirs.floor.number);
+        let others = numbers.max().unwrap_or(0);
+        let known = |log: LogId| sessions.iter().map(|session| session.peer_is_level(log)).min().unwrap_or(u64::MAX);
+        let Ok(Some(next)) = self.parts.store.next_floor(others, known) else { return };
+        if next.moved < least {
+            self.floor.advance_at_ms = self.now_ms + every_ms.min(LOOK_AGAIN_MS);
+            return;
+        }
+        self.floor.advance_at_ms = self.now_ms + every_ms;
+        self.care.add(Errand::Advance(token.epoch, next), self.now_ms);
+    }
+
+    /// The sessions with all members that are not lapsed; nothing if one is missing.
+    fn asked(&self) -> Option<Vec<&Session>> {
+        let members = self.members.as_ref()?.keys();
+        let asked = members.filter(|node| **node != self.me && !self.floor.lapsed.contains(*node));
+        asked.map(|node| Some(&self.links.get(self.talking.get(node)?)?.session)).collect()
+    }
+
+    /// What is shown of the floor.
+    pub(super) fn floor_look(&self) -> FloorLook {
+        let own = self.parts.store.standing().ok().flatten();
+        let (number, stage) = own.map_or((0, None), |own| (own.floor.name.number, Some(own.stage)));
+        FloorLook { number, stage, is_below: !self.floor.below.is_empty() }
+    }
+}

@@ -1,0 +1,230 @@
+//! Floors in the simulator: who says one, who is not waited for, who takes it, who is filled, who begins anew. What the
+//! hub does for its store, on some seeds.
+
+use super::machine::{FloorJob, Job};
+use super::world::{Event, World};
+use replicate::core::election::Gated;
+use replicate::core::exchange::Records;
+use replicate::core::floor::{Due, Floor, FloorName, Stage, Standing, advance};
+use replicate::core::id::{Hash, LogId};
+use replicate::core::session;
+use std::sync::Arc;
+
+const FLOORS_MS: u64 = 700;
+
+impl World {
+    /// Looks after floors, now and again.
+    pub fn floors(&mut self) {
+        self.later(FLOORS_MS, Event::Floors);
+        for at in 0..self.machines.len() {
+            let machine = &self.machines[at];
+            if !machine.is_up || machine.keeper.heads().is_none() {
+                continue;
+            }
+            self.begin_anew(at);
+            self.begin_to_be_filled(at);
+            self.take_floor(at);
+            if at < self.fleet && !self.is_healing {
+                self.advance(at);
+            }
+        }
+    }
+
+    /// Takes the floor that is due. Returns nothing: what comes of it is a job.
+    pub fn take_floor(&mut self, at: usize) {
+        let is_floor_job = |(_, job): &(u64, Job)| matches!(job, Job::Floor(_));
+        if !self.has_floors || self.machines[at].jobs.iter().any(is_floor_job) {
+            return;
+        }
+        match self.machines[at].keeper.floor_due() {
+            Some(None) => self.ask(at, Job::Floor(FloorJob::Leave)),
+            Some(Some(Due::Take(_))) => self.ask(at, Job::Floor(FloorJob::Begin)),
+            Some(Some(Due::Astray | Due::Nothing)) | None => (),
+        }
+    }
+
+    /// By one at a time.
+    fn begin_to_be_filled(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        let ends = &machine.ends;
+        machine.offers.retain(|link, _| ends.contains_key(link));
+        machine.filled_by = machine.filled_by.filter(|link| ends.contains_key(link));
+        let own = machine.keeper.standing().ok().flatten();
+        let is_ours = |floor: &Floor| own.as_ref().is_none_or(|own| own.floor.name == floor.name);
+        let can = machine.filled_by.is_none() && own.as_ref().is_none_or(|own| own.stage == Stage::Filling);
+        let offer = machine.offers.iter().find(|(_, floor)| can && is_ours(floor)).map(|(link, _)| *link);
+        if let Some(link) = offer
+            && let Some(floor) = machine.offers.remove(&link)
+        {
+            machine.filled_by = Some(link);
+            self.ask(at, Job::Floor(FloorJob::Fill { link, floor }));
+        }
+    }
+
+    /// Sets its file aside, if a peer that is at a later floor has all that is in it.
+    fn begin_anew(&mut self, at: usize) {
+        let machine = &self.machines[at];
+        let Ok(own) = machine.keeper.standing() else { return };
+        let is_astray = matches!(machine.keeper.floor_due(), Some(Some(Due::Astray)));
+        let is_later = |session: &session::Session| {
+            let own = own.as_ref().map(|own| own.floor.name);
+            is_astray && session.peer_stands().map(|theirs| theirs.floor) > own
+        };
+        let below = machine.ends.values().filter(|end| end.session.is_below() || is_later(&end.session));
+        let mut handed_on = below.filter_map(|end| end.session.handed_on(&machine.keeper).ok());
+        let all = handed_on.find(|handed_on| machine.keeper.is_handed_on(handed_on));
+        if let Some(all) = all.filter(|_| !machine.is_quarantined) {
+            self.ask(at, Job::Floor(FloorJob::SetAside(all)));
+        }
+    }
+
+    /// Says where the floor is, if this machine may. Who is away for a while is not waited for any more.
+    fn advance(&mut self, at: usize) {
+        let now_ms = self.machines[at].clock.mono(self.now_ms);
+        let Some(token) = self.reign_of(at) else { return };
+        let may = self.machines[at]
+            .election
+            .as_ref()
+            .is_some_and(|election| election.may(now_ms, Gated::AdvanceFloor).is_ok());
+        let end_with = |world: &Self, other: usize| {
+            let ends = world.machines[at].ends.iter();
+            ends.filter(|(_, end)| end.peer == other && end.is_talking).map(|(link, _)| *link).next()
+        };
+        if !may || self.machines[at].is_quarantined {
+            return;
+        }
+        let own = self.machines[at].keeper.standing().ok().flatten();
+        let mut links = Vec::new();
+        for other in (0..self.fleet).filter(|other| *other != at) {
+            let link = end_with(self, other);
+            let is_at = link.is_some_and(|link| {
+                let theirs = self.machines[at].ends[&link].session.peer_stands();
+                theirs.map(|theirs| theirs.floor) == own.as_ref().map(|own| own.floor.name)
+            });
+            if is_at {
+                self.lapsed.remove(&other);
+            } else if link.is_none() && self.chance.is(25) && self.lapsed.insert(other) {
+                self.machines[other].was_lapsed = true;
+                self.hit("lapsed");
+            }
+            if !self.lapsed.contains(&other) {
+                links.push(link);
+            }
+        }
+        let Some(links) = links.into_iter().collect::<Option<Vec<u64>>>() else { return };
+        let sessions: Vec<_> = links.iter().map(|link| &self.machines[at].ends[link].session).collect();
+        if !sessions.iter().all(|session| advance::is_ready(own.as_ref(), session.peer_stands())) {
+            return;
+        }
+        let numbers = sessions.iter().filter_map(|session| session.peer_stands()).map(|theirs| theirs.floor.number);
+        let others = numbers.max().unwrap_or(0);
+        let known = |log: LogId| sessions.iter().map(|session| session.peer_is_level(log)).min().unwrap_or(u64::MAX);
+        let Some(next) = self.machines[at].keeper.next_floor(others, known) else { return };
+        if next.moved >= 5 {
+            self.look_at_next_floor(&next);
+            self.hit("floor said");
+            self.ask(at, Job::Floor(FloorJob::Advance(token.epoch, next)));
+        }
+    }
+
+    /// No floor goes beyond what those have who are waited for. Who lost its memory has told otherwise before.
+    fn look_at_next_floor(&self, next: &advance::Next) {
+        for at in (0..self.fleet).filter(|at| !self.lapsed.contains(at)) {
+            let machine = &self.machines[at];
+            for (log, end) in &next.ends {
+                let is_there = machine.end_of(log) >= *end || machine.has_lost || self.model.is_double(*log);
+                assert!(is_there, "I7: a floor at {end} of {log:?}, machine {at} has {}", machine.end_of(log));
+            }
+        }
+    }
+
+    /// What became of a job.
+    pub fn floor_job_done(&mut self, at: usize, job: &FloorJob) {
+        let standing = self.machines[at].keeper.standing().ok().flatten();
+        match (job, standing) {
+            (FloorJob::Begin, Some(Standing { stage: Stage::Collecting, .. })) => {
+                self.hit("floor begun");
+                self.ask(at, Job::Floor(FloorJob::Leave));
+            }
+            (FloorJob::Leave, Some(Standing { stage: Stage::At, floor })) => {
+                self.hit("floor taken");
+                self.look_at_kept(at, floor.name);
+            }
+            (FloorJob::Fill { link, floor }, Some(own))
+                if own.stage == Stage::Filling && own.floor.name == floor.name =>
+            {
+                self.hit("being filled");
+                self.session_input(at, *link, session::Input::Fill(floor.name));
+            }
+            (FloorJob::Fill { link, .. }, _) => {
+                // Something of it came from elsewhere meanwhile: the peer has to look anew.
+                self.machines[at].filled_by = None;
+                let end = self.machines[at].ends.get(link).map(|end| end.end);
+                if let Some(end) = end {
+                    self.drop_end(*link, end);
+                    self.later(3, Event::Reset { link: *link, end: 1 - end });
+                }
+            }
+            (_, _) => (),
+        }
+    }
+
+    /// All that are at one floor have the same below it.
+    pub fn look_at_kept(&mut self, at: usize, floor: FloorName) {
+        let Some(kept) = self.machines[at].keeper.kept() else { return };
+        let before = *self.kept.entry(floor).or_insert(kept);
+        assert!(before == kept, "I7: machine {at} has not the same below floor {} as others", floor.number);
+    }
+
+    pub fn told_of_floor(&mut self, at: usize, link: u64, told: &session::Told) {
+        match told {
+            session::Told::Offered(floor) => {
+                self.machines[at].offers.insert(link, floor.clone());
+                self.begin_to_be_filled(at);
+            }
+            session::Told::BelowFloor { .. } => {
+                self.hit("below the floor");
+                let machine = &self.machines[at];
+                let is_known = machine.has_lost || machine.was_lapsed || machine.is_copy || self.lapsed.contains(&at);
+                assert!(is_known, "I7: machine {at} was there all the time and is below the floor");
+            }
+            _ => (),
+        }
+    }
+
+    pub fn is_filling(&self, at: usize) -> bool {
+        let standing = self.machines[at].keeper.standing();
+        standing.is_ok_and(|own| own.is_some_and(|own| own.stage == Stage::Filling))
+    }
+
+    /// The hashes of what has left a log, for a machine that was filled and never had it.
+    pub fn hashes_below(&self, at: usize, log: LogId) -> Vec<Hash> {
+        let Ok(Some(own)) = self.machines[at].keeper.standing() else { return Vec::new() };
+        let end = own.floor.end(log) as usize;
+        let mark = own.floor.marks.get(&log).map(|mark| mark.hash);
+        let others = self.machines.iter().filter_map(|machine| machine.have.get(&log));
+        let mut full = others.filter(|hashes| end > 0 && hashes.get(end - 1).copied() == mark);
+        full.next().map(|hashes| hashes[..end].to_vec()).unwrap_or_else(|| self.model.hashes(log, end as u64, mark))
+    }
+
+    /// Whether all are at one floor, as far as there are no fences: one that came late may leave an older one standing.
+    pub fn floors_are_level(&self) -> Result<(), String> {
+        let of = |at: usize| self.machines[at].keeper.standing().ok().flatten();
+        for at in 0..self.fleet {
+            let own = of(at);
+            if own.as_ref().is_some_and(|own| own.stage != Stage::At) {
+                return Err(format!("machine {at} is not done with its floor: {:?}", own.map(|own| own.stage)));
+            }
+            if self.retirements_were == 0 && own.map(|own| own.floor.name) != of(0).map(|own| own.floor.name) {
+                return Err(format!("machines 0 and {at} are at two floors"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The floor, for the model.
+    pub fn note_floor(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        machine.have.floor = machine.keeper.standing().ok().flatten().map(|own| Arc::clone(&own.floor));
+    }
+}
