@@ -93,7 +93,7 @@ impl Session {
         self.proto = hello.proto.1.min(PROTO_MAX);
         let origin = hello.origin();
         self.tell(Told::Hello(hello.clone()));
-        self.hello = Some(hello);
+        self.hello = Some(hello.into());
         // Two nodes under one name have drawn two nonces. What one of them wrote came here by some way.
         for stream in Stream::ALL {
             let log = origin.log(stream);
