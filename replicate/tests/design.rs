@@ -67,6 +67,7 @@ fn the_limits_are_the_ones_written_down() {
         format!("| scan | {} hits |", thousands(store::SCAN_MAX)),
         format!("| user's index key | {} bytes |", index::KEY_BYTES_MAX),
         format!("| messages held back by a store | {} |", thousands(election::HELD_BACK_MAX)),
+        format!("| members named as not heard | {} |", election::AWAY_MAX),
         format!("| epoch | 2^{} |", election::EPOCH_MAX.ilog2()),
         format!("| {}, {}, {} |", store::REFUSALS_MAX, disk::FORKS_MAX, place::ASIDE_MAX),
     ] {

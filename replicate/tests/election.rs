@@ -206,6 +206,44 @@ fn who_cannot_reach_the_coordinator_hears_it_through_another() {
     assert_eq!(fleet.role(2), Some(Role::Follower { token: before.1, via: Some(name(2)) }));
 }
 
+/// Candidates 1 and 3 met only through 2, which is none and hears a heartbeat every 5 s: they deposed each other 30 times
+/// a minute.
+#[test]
+fn two_candidates_that_meet_through_a_node_that_is_none_do_not_depose_each_other() {
+    for seed in 0..20 {
+        let roster = (1..=3).map(|at| Member { is_candidate: at != 2, ..Member::new(name(at)) }).collect();
+        let mut fleet = Fleet::new(seed, roster, Settings::LOCAL);
+        fleet.run_until(10_000, |fleet| fleet.is_agreed(true)).expect("it elects");
+        let (before, reigns) = (coordinator(&fleet), elected(&fleet));
+        let other = 2 - before.0;
+        fleet.part(0, 2);
+        fleet.run(120_000);
+        assert_eq!((coordinator(&fleet), elected(&fleet)), (before, reigns), "{seed}");
+        assert_eq!(fleet.role(other), Some(Role::Follower { token: before.1, via: Some(name(2)) }));
+
+        fleet.unplug(before.0);
+        let took_ms = fleet.run_until(10_000, |fleet| fleet.coordinators().iter().any(|(at, _)| *at == other));
+        assert!(took_ms.is_some_and(|took_ms| took_ms <= 4_000), "{took_ms:?}");
+    }
+}
+
+#[test]
+fn a_large_fleet_is_told_whom_its_coordinator_does_not_hear() {
+    let roster: Vec<Member> = (1..=12).map(|at| Member { is_candidate: at <= 5, ..Member::new(name(at)) }).collect();
+    let mut fleet = Fleet::new(4, roster, Settings::LOCAL);
+    fleet.run(20_000);
+    let hears = |fleet: &Fleet, at: usize, whom: u128| {
+        let election = fleet.nodes[at].election.as_ref().unwrap();
+        election.standing(fleet.clock(at)).away.map(|away| away.hears(name(whom)))
+    };
+    assert_eq!([hears(&fleet, 11, 7), hears(&fleet, 11, 1)], [Some(Some(true)), Some(Some(true))]);
+
+    fleet.unplug(6);
+    fleet.run(13_000);
+    assert_eq!([hears(&fleet, 11, 7), hears(&fleet, 4, 7)], [Some(Some(false)), Some(Some(false))]);
+    assert_eq!([hears(&fleet, 11, 8), hears(&fleet, 0, 8)], [Some(Some(true)), None], "the coordinator knows itself");
+}
+
 #[test]
 fn a_link_cut_one_way_makes_no_second_coordinator() {
     for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)] {
@@ -358,7 +396,7 @@ fn nothing_is_said_of_a_token_before_it_is_durable() {
     let mut election = lone(Token::NONE, 1);
     outputs(&mut election);
     let token = Token { epoch: 4, node: name(2), inc: 1 };
-    let message = Message::Heartbeat { token, sent_ms: 5, reigned_ms: 0 };
+    let message = Message::Heartbeat { token, sent_ms: 5, reigned_ms: 0, away: None };
     election.input(10, Input::Heard { from: name(2), message });
 
     let before = outputs(&mut election);
@@ -415,7 +453,7 @@ fn a_mistaken_or_forged_message_changes_nothing() {
     let before = election.clone();
     let heartbeat = |epoch, node| {
         let token = Token { epoch, node: name(node), inc: 1 };
-        Message::Heartbeat { token, sent_ms: 0, reigned_ms: 0 }
+        Message::Heartbeat { token, sent_ms: 0, reigned_ms: 0, away: None }
     };
     for (from, message) in
         [(9, heartbeat(5, 9)), (1, heartbeat(5, 1)), (2, heartbeat(EPOCH_MAX + 1, 2)), (2, Message::Unknown)]
@@ -428,7 +466,7 @@ fn a_mistaken_or_forged_message_changes_nothing() {
 #[test]
 fn messages_have_the_form_that_is_written_down() {
     let token = Token { epoch: 15, node: name(0xa), inc: 2 };
-    let message = Message::Heartbeat { token, sent_ms: 7, reigned_ms: 9 };
+    let message = Message::Heartbeat { token, sent_ms: 7, reigned_ms: 9, away: None };
     let text = r#"{"say":"heartbeat","token":[15,"0000000000000000000000000000000a",2],"sent_ms":7,"reigned_ms":9}"#;
 
     assert_eq!(serde_json::to_string(&message).unwrap(), text);

@@ -310,7 +310,7 @@ impl Fleet {
 /// Lengths in messages make no difference here, only more states.
 fn timeless(message: Message) -> Message {
     match message {
-        Message::Heartbeat { token, .. } => Message::Heartbeat { token, sent_ms: 0, reigned_ms: 0 },
+        Message::Heartbeat { token, .. } => Message::Heartbeat { token, sent_ms: 0, reigned_ms: 0, away: None },
         other => other,
     }
 }

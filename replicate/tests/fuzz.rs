@@ -76,7 +76,7 @@ fn elections() -> Vec<Message> {
     let token = Token { epoch: 9, node: NodeId::from_u128(7), inc: 1 };
     let held = Some(election::Held { token, age_ms: 5, reigned_ms: 9 });
     [
-        election::Message::Heartbeat { token, sent_ms: 5, reigned_ms: 6 },
+        election::Message::Heartbeat { token, sent_ms: 5, reigned_ms: 6, away: None },
         election::Message::Followed { token, sent_ms: 5, is_caught_up: true },
         election::Message::Probe { round: 3, seen: token },
         election::Message::ProbeOk { round: 3, seen: token, held },

@@ -11,10 +11,12 @@
 #[allow(dead_code, unused_imports)]
 mod harness;
 
+mod crowd;
 mod exact;
 mod figure;
 mod files;
 mod fleet;
+mod many;
 mod node;
 mod peers;
 mod process;
@@ -29,7 +31,7 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 8] = ["store", "node", "fleet", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 9] = ["store", "node", "fleet", "many", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -38,6 +40,12 @@ fn main() -> ExitCode {
         && word == store::LOOK
     {
         store::look(std::path::Path::new(folder));
+        return ExitCode::SUCCESS;
+    }
+    if let [word, count] = words.as_slice()
+        && word == crowd::CROWD
+    {
+        crowd::run(count.parse().unwrap_or(0));
         return ExitCode::SUCCESS;
     }
     let is_quick = words.iter().any(|word| word == "--quick");
@@ -68,6 +76,8 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
         "node" => node::measure(sheet, is_quick),
         "fleet" if is_quick => fleet::measure(sheet, fleet::Effort { failover: 20, acts: 3, still: 4 }),
         "fleet" => fleet::measure(sheet, fleet::Effort { failover: 90, acts: 10, still: 10 }),
+        "many" if is_quick => many::measure(sheet, many::Effort { peers: 100, trials: 5, still: 10, cuts: 1 }),
+        "many" => many::measure(sheet, many::Effort { peers: 499, trials: 25, still: 30, cuts: 3 }),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),

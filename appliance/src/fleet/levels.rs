@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
 use super::call::Asker;
-use super::links::{LINKS_MAX, jittered};
+use super::dialling::jittered;
 use super::{Fleet, held};
 use crate::service::levels::{Levels, OLD_US};
 use crate::store::Id;
@@ -23,8 +23,8 @@ use crate::sys::clock;
 
 /// Where a node tells its levels.
 pub const LEVELS_PATH: &str = "/api/v1/levels";
-/// Calls at a time; there are no more nodes with a link than this. Levels of more nodes are not known.
-const CALLS_MAX: usize = LINKS_MAX;
+/// Calls at a time. Levels of more nodes are not known.
+const CALLS_MAX: usize = 64;
 /// A message has at most eight groups of three numbers: a few hundred bytes. One that is longer ends the call.
 const MESSAGE_BYTES_MAX: usize = 2 << 10;
 /// How long a node may take until it begins to answer.

@@ -1,66 +1,77 @@
-//! Links to the other nodes: who is dialled and when, and what the hub is told of the roster.
+//! Links to the other nodes: what the hub is told of the roster, and what it tells.
 //!
-//! Lives here: one loop that follows the roster, and one task for each other member that dials it while there is no link.
-//! Either side may dial; the hub keeps one of two. Does not live here: what goes over a link (`replicate`).
+//! Lives here: one loop that follows the roster and has nodes dialled. Does not live here: whom (`topology`), how
+//! (`dialling`), what goes over a link (`replicate`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, header};
 use replicate::core::election::{self, Role, Token, Told as Elections};
 use replicate::core::id::Stream;
 use replicate::core::message::FleetId;
 use replicate::core::session::{self, Told};
-use replicate::net::{Ended, Event, Hub, Patience, SUBPROTOCOL, Settings, websocket_config};
-use tokio::task::JoinHandle;
+use replicate::net::{Ended, Event, Hub, Patience, Settings, websocket_config};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use super::dialling::{Dialling, Following, Peer, keep_link};
 use super::join::Bootstrap;
-use super::tls::{DialError, PeerKey, dial};
-use super::{Fleet, held, id_of, node_id};
+use super::state;
+use super::tls::PeerKey;
+use super::topology::{self, Node};
+use super::{Fleet, Reached, held, id_of, node_id};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
 use crate::service::live::Live;
 use crate::service::moment;
-use crate::store::fleet::{Inventory, Member, called};
+use crate::store::fleet::{Inventory, MEMBERS_MAX, Member, called};
 use crate::store::{Edits, Id};
 use crate::sys::{clock, disk, files, rng};
 
-/// Where nodes speak.
-pub const PEER_PATH: &str = "/peer/v1";
 /// The roster is looked at so often when nothing says that it changed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The first wait after a node was not reached; it doubles.
-const WAIT_MIN: Duration = Duration::from_millis(500);
-/// The longest.
-const WAIT_MAX: Duration = Duration::from_secs(15);
-/// Of two nodes the one with the greater id dials this much later, so that they do not both do it.
-const COURTESY: Duration = Duration::from_millis(700);
-/// Links at once. Every node has a link to every other: more nodes than this need another shape.
-pub const LINKS_MAX: usize = 64;
+/// The same in a large fleet, where reading it is work.
+const LOOK_EVERY_IN_MANY: Duration = Duration::from_secs(10);
+/// After a look the next one waits so many times as long as that took: records that never stop changing do not take a core.
+const LOOK_PAUSE: u32 = 5;
+/// Links at once: everybody dials the coordinator and the standbys, and each node may become that.
+pub const LINKS_MAX: usize = MEMBERS_MAX + 24;
+/// Who was not reached so long ago may be back: it is not counted as away any more.
+const AWAY_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+/// Without a word of a peer's for so long it is asked whether it is there. Longer than the coordinator's heartbeats to those
+/// that do not stand for election (5 s) and their answers take: these do the same work.
+const PING_MS: u64 = 7_000;
+/// Seconds of a day: so often the neighbours of a large fleet change.
+const DAY_S: i64 = 86_400;
 /// The last token that was seen: the fence of the election.
 const TOKEN_FILE: &str = "token.json";
 
 /// Follows the roster until the node ends.
 pub(super) async fn keep(fleet: Fleet) {
-    let mut dialling: BTreeMap<Id, JoinHandle<()>> = BTreeMap::new();
+    let mut following = Following::default();
     let mut changed = fleet.0.live.changed();
     loop {
         changed.mark_unchanged();
-        let at = fleet.clone();
+        let (at, began_us) = (fleet.clone(), clock::mono_us());
+        let mut every = LOOK_EVERY;
         if let Ok(known) = tokio::task::spawn_blocking(move || at.known()).await {
-            fleet.follow(known, &mut dialling);
+            if known.members.len() > topology::MESH_MAX {
+                every = LOOK_EVERY_IN_MANY;
+            }
+            fleet.follow(known, &mut following);
         }
+        let took = Duration::from_micros(clock::mono_us().saturating_sub(began_us));
         tokio::select! {
-            news = changed.changed() => if news.is_err() { return },
+            is_gone = async {
+                tokio::time::sleep(took * LOOK_PAUSE).await;
+                changed.changed().await.is_err()
+            } => if is_gone { return },
             () = fleet.0.look.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(every) => {}
         }
     }
 }
@@ -150,26 +161,29 @@ impl Fleet {
         }
     }
 
-    fn follow(&self, known: Known, dialling: &mut BTreeMap<Id, JoinHandle<()>>) {
+    fn follow(&self, known: Known, following: &mut Following) {
         let Some(id) = known.fleet else { return };
         let us = self.0.store.node();
         let Some(hub) = self.hub_of(id) else { return };
         let believed: Vec<&Member> = known.members.iter().filter(|member| !member.is_retired).collect();
         let is_in = believed.iter().any(|member| member.id == us);
+        let nodes: Vec<Node> = believed.iter().map(|member| Node::of(member)).collect();
         if is_in {
-            let first =
-                believed.iter().min_by_key(|member| (member.joined.as_ref().map(|joined| joined.at), member.id));
-            let first = first.map(|member| member.id);
-            hub.roster(believed.iter().map(|member| candidate(member, first)).collect());
+            following.tell(&hub, roster(&believed, &nodes));
         } else if known.members.iter().any(|member| member.id == us) {
             // This node was retired: it belongs to nobody's roster, also not to its own.
-            hub.roster(Vec::new());
-            dialling.values().for_each(JoinHandle::abort);
-            dialling.clear();
+            following.tell(&hub, Vec::new());
+            std::mem::take(&mut following.dialling).into_values().for_each(|dialling| dialling.task.abort());
             return;
         }
+        let dials = if is_in { self.dials(&hub, &nodes) } else { BTreeSet::new() };
+        let look = hub.look();
+        let unlinked = believed.iter().filter(|member| !dials.contains(&member.id));
+        for member in unlinked.filter(|member| state::hears(&look, member.id) == Some(true)) {
+            self.was_seen(member.id, clock::wall());
+        }
         let mut wanted: BTreeMap<Id, Peer> = BTreeMap::new();
-        for member in believed.iter().filter(|member| member.id != us && is_in) {
+        for member in believed.iter().filter(|member| dials.contains(&member.id)) {
             let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
             if let Some(key) = key {
                 wanted.insert(member.id, Peer { id: member.id, key });
@@ -180,16 +194,30 @@ impl Fleet {
         {
             wanted.insert(kept.admission.node_id, Peer { id: kept.admission.node_id, key });
         }
-        dialling.retain(|id, task| {
-            let stays = wanted.contains_key(id) && !task.is_finished();
-            if !stays {
-                task.abort();
-            }
-            stays
-        });
+        *held(&self.0.dials) = dials;
+        let is_believed = |id: &Id| believed.iter().any(|member| member.id == *id);
+        following.let_go(&hub, |id| wanted.contains_key(id), is_believed);
         for (id, peer) in wanted {
-            dialling.entry(id).or_insert_with(|| self.0.runtime.spawn(keep_link(self.clone(), hub.clone(), peer)));
+            following.dialling.entry(id).or_insert_with(|| Dialling {
+                task: self.0.runtime.spawn(keep_link(self.clone(), hub.clone(), peer)),
+                unwanted_ms: None,
+            });
         }
+    }
+
+    /// Whom this node dials.
+    fn dials(&self, hub: &Hub, members: &[Node]) -> BTreeSet<Id> {
+        let now = clock::wall();
+        let coordinator = match hub.look().election.role {
+            Role::Follower { token, .. } => Some(id_of(token.node)),
+            Role::Coordinator { .. } | Role::Candidate | Role::Bystander => None,
+        };
+        let is_away = |(_, how): &(&Id, &Reached)| {
+            how.failed.as_ref().is_some_and(|(at, _)| now.duration_since(*at).abs() < AWAY_FOR)
+        };
+        let away: BTreeSet<Id> = held(&self.0.reached).iter().filter(is_away).map(|(id, _)| *id).collect();
+        let day = now.as_second().div_euclid(DAY_S).cast_unsigned();
+        topology::dials(members, &topology::Known { us: self.0.store.node(), coordinator, away: &away, day })
     }
 
     /// The hub, started with the first fleet that is known.
@@ -212,7 +240,7 @@ impl Fleet {
             kinds: crate::store::schema::KINDS.iter().map(|kind| ((*kind).to_owned(), 1)).collect(),
             features: Vec::new(),
             wants: Stream::ALL.to_vec(),
-            session: session::Limits::default(),
+            session: session::Limits { ping_ms: PING_MS, ..session::Limits::default() },
             election: election::Settings::default(),
             seen: last_token(&token_file),
             links_max: LINKS_MAX,
@@ -240,12 +268,18 @@ impl Fleet {
         match event {
             Event::Linked(node) => {
                 self.was_seen(id_of(node), at);
-                self.tell(at, "linked", format!("{} is reached.", name(node)));
+                if self.is_watched(id_of(node)) {
+                    self.tell(at, "linked", format!("{} is reached.", name(node)));
+                }
             }
             Event::Unlinked { node, why } => {
                 self.was_seen(id_of(node), at);
-                self.was_not_reached(id_of(node), at, why.to_string());
-                self.tell(at, "unlinked", format!("{} is not reached any more: {why}.", name(node)));
+                if why != Ended::Disconnected {
+                    self.was_not_reached(id_of(node), at, why.to_string());
+                }
+                if self.is_watched(id_of(node)) {
+                    self.tell(at, "unlinked", format!("{} is not reached any more: {why}.", name(node)));
+                }
             }
             Event::Role(role) => {
                 if let Role::Coordinator { token, .. } | Role::Follower { token, .. } = role {
@@ -269,6 +303,13 @@ impl Fleet {
             | Event::StoreHealed
             | Event::Alarm(_) => self.heard_of_records(at, event),
         }
+    }
+
+    /// Whether it is news here that a link came or went: whoever else dialled this node comes and goes as it likes, and
+    /// only the coordinator of a large fleet should have a link to all.
+    fn is_watched(&self, node: Id) -> bool {
+        let coordinates = held(&self.0.followed).is_some_and(|(token, _)| id_of(token.node) == self.0.store.node());
+        coordinates || held(&self.0.dials).contains(&node)
     }
 
     /// What became of this node's own records, and of its name.
@@ -375,10 +416,18 @@ fn two_machines(name: &str) -> String {
     )
 }
 
-fn candidate(member: &Member, first: Option<Id>) -> election::Member {
+/// The members as the election knows them.
+fn roster(members: &[&Member], nodes: &[Node]) -> Vec<election::Member> {
+    let first = members.iter().min_by_key(|member| (member.joined.as_ref().map(|joined| joined.at), member.id));
+    let first = first.map(|member| member.id);
+    let standing: BTreeSet<Id> = topology::candidates(nodes).into_iter().collect();
+    members.iter().map(|member| candidate(member, first, standing.contains(&member.id))).collect()
+}
+
+fn candidate(member: &Member, first: Option<Id>, is_candidate: bool) -> election::Member {
     election::Member {
         node: node_id(member.id),
-        is_candidate: member.profile.is_candidate,
+        is_candidate,
         priority: member.profile.priority,
         is_keeper: member.profile.is_keeper,
         weight: member.profile.weight,
@@ -403,86 +452,5 @@ async fn tell_of_silence(hub: Hub, live: Live) {
         if std::mem::replace(&mut followed, now) != now {
             live.bump();
         }
-    }
-}
-
-/// Whom to dial.
-struct Peer {
-    id: Id,
-    key: PeerKey,
-}
-
-/// Dials a node whenever there is no link to it.
-async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
-    let node = node_id(peer.id);
-    let mut wait = WAIT_MIN;
-    let mut is_anew = false;
-    let mut changed = hub.changed();
-    loop {
-        changed.mark_unchanged();
-        if hub.look().peers.contains_key(&node) {
-            fleet.was_seen(peer.id, clock::wall());
-            if changed.changed().await.is_err() {
-                return;
-            }
-            continue;
-        }
-        if fleet.0.store.node() > peer.id {
-            tokio::time::sleep(COURTESY).await;
-            if hub.look().peers.contains_key(&node) {
-                continue;
-            }
-        }
-        match fleet.dial_link(&peer).await {
-            Ok(socket) => {
-                wait = WAIT_MIN;
-                let ended = hub.run_link(socket, node, true).await;
-                tracing::debug!(peer = %peer.id, %ended, "a link that we dialled ended");
-                // Both ends wait for the next hello; but never twice in a row without a pause.
-                is_anew = ended == Ended::Anew && !is_anew;
-                if is_anew {
-                    continue;
-                }
-            }
-            Err(why) => fleet.was_not_reached(peer.id, clock::wall(), why),
-        }
-        tokio::time::sleep(jittered(wait)).await;
-        wait = (wait * 2).min(WAIT_MAX);
-    }
-}
-
-/// Half to one and a half times as long: nodes that lost each other together do not come back together.
-pub(super) fn jittered(wait: Duration) -> Duration {
-    let chance = rng::bytes::<1>().map_or(128, |[byte]| byte);
-    wait.mul_f64(0.5 + f64::from(chance) / 255.0)
-}
-
-type Dialled = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
-
-impl Fleet {
-    async fn dial_link(&self, peer: &Peer) -> Result<Dialled, String> {
-        let (store, id) = (self.0.store.clone(), peer.id);
-        let member = tokio::task::spawn_blocking(move || store.member(id).ok().flatten()).await.ok().flatten();
-        let addresses = match member {
-            Some(member) if !member.profile.addresses.is_empty() => member.profile.addresses,
-            _ => self.bootstrap().map(|kept| kept.addresses).unwrap_or_default(),
-        };
-        let mut last = DialError::NoAddress.to_string();
-        for address in addresses {
-            match self.dial_at(&address, peer.key).await {
-                Ok(socket) => return Ok(socket),
-                Err(why) => last = why,
-            }
-        }
-        Err(last)
-    }
-
-    async fn dial_at(&self, address: &str, key: PeerKey) -> Result<Dialled, String> {
-        let stream = dial(address, &self.0.identity, key).await?;
-        let uri = format!("wss://{address}{PEER_PATH}");
-        let mut request = uri.into_client_request().map_err(|error| error.to_string())?;
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-        let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(websocket_config())).await;
-        shaken.map(|(socket, _)| socket).map_err(|error| format!("{address} does not speak with us: {error}"))
     }
 }

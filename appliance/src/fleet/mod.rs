@@ -1,12 +1,13 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
-//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (dialling, and what the hub of
-//! `replicate` is told), `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
+//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (what the hub of
+//! `replicate` is told), `topology` (who dials whom), `dialling`, `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
 //! people), `levels` (of the other nodes, for who looks at all rooms). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
 //! all down records as ever.
 
 pub mod call;
+mod dialling;
 pub mod join;
 pub mod levels;
 mod links;
@@ -14,8 +15,9 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod topology;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +36,7 @@ use crate::service::moment;
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
 use crate::sys::clock;
-pub use links::PEER_PATH;
+pub use dialling::PEER_PATH;
 use tls::PeerKey;
 
 /// Things that happened to the fleet that are kept for people, newest last.
@@ -69,6 +71,8 @@ struct Inner {
     runtime: Handle,
     hub: Mutex<Option<Hub>>,
     reached: Mutex<BTreeMap<Id, Reached>>,
+    /// Whom this node dials: to the others it need not have a link.
+    dials: Mutex<BTreeSet<Id>>,
     stories: Mutex<VecDeque<Story>>,
     followed: Mutex<Option<(Token, Timestamp)>>,
     /// Of other nodes, while somebody watches.
@@ -135,6 +139,7 @@ impl Fleet {
             runtime,
             hub: Mutex::default(),
             reached: Mutex::default(),
+            dials: Mutex::default(),
             stories: Mutex::default(),
             followed: Mutex::default(),
             levels: levels::Gathered::default(),
@@ -160,8 +165,7 @@ impl Fleet {
     /// The records cannot be read.
     pub fn member_of(&self, key: PeerKey) -> Result<Option<Member>, StoreError> {
         let hex = crate::access::fleet::hex(&key.0);
-        let is_theirs = |member: &Member| member.key.as_ref().is_some_and(|key| key.spki == hex);
-        Ok(self.0.store.members()?.into_iter().find(|member| is_theirs(member) && !member.is_retired))
+        Ok(self.0.store.members_with_key(&hex)?.into_iter().find(|member| !member.is_retired))
     }
 
     /// Whether this node may do, now, what cannot be taken back.

@@ -7,6 +7,7 @@ use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::topology::{self, Node};
 use super::{Fleet, Reached, Story, held, id_of, node_id};
 use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Id, StoreError};
@@ -17,6 +18,8 @@ pub const LAPSED_AFTER_DAYS: i64 = 30;
 /// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
 /// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
 const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
+/// The same of those that do not stand for election and are spoken with more seldom: seven seconds.
+const SELDOM_SILENT_MS: u64 = SILENT_MS + election::Settings::LOCAL.heartbeat_others_ms;
 
 /// The fleet.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -68,7 +71,8 @@ pub struct NodeView {
     pub id: String,
     /// What it is called.
     pub name: String,
-    /// `current` (it has what we have), `behind`, `lost` (not reached), `lapsed` (not for 30 days), `retired`.
+    /// `current` (it has what we have; of a node that this one needs no link to: the coordinator hears it), `behind`, `lost`
+    /// (not reached), `lapsed` (not for 30 days), `retired`.
     pub state: &'static str,
     /// When it was last heard, as far as this node knows.
     #[schema(value_type = Option<String>, format = "date-time")]
@@ -82,13 +86,13 @@ pub struct NodeView {
     pub behind_since: Option<Timestamp>,
     /// It keeps everybody's records.
     pub is_keeper: bool,
-    /// It may coordinate.
+    /// It stands for election: in a fleet of more than eight the first five by rank.
     pub is_candidate: bool,
     /// It is this node.
     pub is_here: bool,
     /// Where it is reached.
     pub addresses: Vec<String>,
-    /// Why it is not reached.
+    /// Why it is not reached; of a node that this one has no link to, who says how it is.
     pub why: Option<String>,
     /// Who let it in, and when.
     pub joined_by: Option<String>,
@@ -159,16 +163,27 @@ impl Fleet {
         let fleet = store.fleet()?;
         let members = store.members()?;
         let inventories = store.inventories()?;
-        let reached = held(&self.0.reached).clone();
+        let (reached, dials) = (held(&self.0.reached).clone(), held(&self.0.dials).clone());
+        let believed: Vec<Node> = members.iter().filter(|member| !member.is_retired).map(Node::of).collect();
+        let candidates = topology::candidates(&believed);
+        let coordinator = self.coordinator(standing.as_deref(), &members, us, now);
         let void = store.void_changes()?;
         let mut nodes = Vec::new();
+        let standing_now = standing.as_deref();
         for member in &members {
             let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
             let how = reached.get(&member.id).cloned().unwrap_or_default();
             let void_changes = void.get(&member.id).copied().unwrap_or_default();
             let is_disputed = member.is_retired && store.is_disputed(member.id)?;
-            let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
-            nodes.push(NodeView { void_changes, is_disputed, ..node(member, us, now, peer, said, how) });
+            let is_candidate = candidates.contains(&member.id);
+            let peer = standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us));
+            let is_linked = peer.is_some() || dials.contains(&member.id) || believed.len() <= topology::MESH_MAX;
+            let word = (!is_linked).then(|| Word {
+                is_heard: standing_now.and_then(|standing| hears(standing, member.id)),
+                by: coordinator.as_ref().map(|coordinator| coordinator.name.clone()).unwrap_or_default(),
+            });
+            let node = node(member, us, now, peer, said, how, word);
+            nodes.push(NodeView { void_changes, is_disputed, is_candidate, ..node });
         }
         nodes.sort_by_key(|node| node.state == "retired");
         let of = nodes.iter().filter(|node| node.state != "retired").count();
@@ -176,7 +191,7 @@ impl Fleet {
             fleet_id: fleet.as_ref().map(|fleet| fleet.id.to_string()).unwrap_or_default(),
             name: fleet.map(|fleet| fleet.name).unwrap_or_default(),
             node_id: us.to_string(),
-            coordinator: self.coordinator(standing.as_deref(), &members, us, now),
+            coordinator,
             current: nodes.iter().filter(|node| node.state == "current").count(),
             of,
             nodes,
@@ -238,7 +253,15 @@ fn reachable(standing: &Standing, members: &[Member], us: Id) -> Mode {
     let weight = |member: &Member| u64::from(member.profile.weight);
     let all: u64 = believed().map(weight).sum();
     let is_reached = |member: &&Member| member.id == us || standing.peers.contains_key(&node_id(member.id));
-    let here: u64 = believed().filter(is_reached).map(weight).sum();
+    let here: u64 = match &standing.election.away {
+        // No link to everybody: the coordinator's word. Whom it does not name counts as one.
+        Some(away) => {
+            let is_named = |member: &&Member| away.nodes.contains(&node_id(member.id));
+            let named: u64 = believed().filter(is_named).map(weight).sum();
+            all.saturating_sub(named + (away.count - away.nodes.len().min(away.count)) as u64)
+        }
+        None => believed().filter(is_reached).map(weight).sum(),
+    };
     match believed().count() {
         0 | 1 => Mode::Alone,
         _ if here * 2 > all => Mode::Majority,
@@ -258,15 +281,30 @@ struct Reaching<'a> {
     silent_ms: Option<u64>,
 }
 
-fn peer<'a>(standing: &'a Standing, node: NodeId, member: &Member) -> Option<Reaching<'a>> {
+fn peer<'a>(standing: &'a Standing, node: NodeId, candidates: &[Id], us: Id) -> Option<Reaching<'a>> {
     let peer = standing.peers.get(&node)?;
-    let speaks_often = match standing.election.role {
-        Role::Coordinator { .. } => member.profile.is_candidate,
-        Role::Follower { token, via } => token.node == node && via.is_none(),
-        Role::Candidate | Role::Bystander => false,
+    let patience_of = |node: Id| if candidates.contains(&node) { SILENT_MS } else { SELDOM_SILENT_MS };
+    // A coordinator speaks as often as the other stands for election.
+    let patience_ms = match standing.election.role {
+        Role::Coordinator { .. } => Some(patience_of(id_of(node))),
+        Role::Follower { token, via: None } if token.node == node => Some(patience_of(us)),
+        Role::Follower { .. } | Role::Candidate | Role::Bystander => None,
     };
     let silent_ms = (clock::mono_us() / 1_000).saturating_sub(peer.heard_ms);
-    Some(Reaching { peer, silent_ms: (speaks_often && silent_ms > SILENT_MS).then_some(silent_ms) })
+    Some(Reaching { peer, silent_ms: patience_ms.is_some_and(|patience| silent_ms > patience).then_some(silent_ms) })
+}
+
+/// How a node is that this one needs no link to.
+struct Word {
+    /// Whether the coordinator hears it; nothing if it did not say.
+    is_heard: Option<bool>,
+    /// What that is called.
+    by: String,
+}
+
+/// Whether the coordinator that this node follows hears a member, by its last heartbeat.
+pub(super) fn hears(standing: &Standing, member: Id) -> Option<bool> {
+    standing.election.away.as_ref()?.hears(node_id(member))
 }
 
 fn node(
@@ -276,14 +314,16 @@ fn node(
     reaching: Option<Reaching<'_>>,
     said: Option<&Inventory>,
     how: Reached,
+    word: Option<Word>,
 ) -> NodeView {
     let is_here = member.id == us;
     let silent_ms = reaching.and_then(|reaching| reaching.silent_ms);
     let peer = reaching.filter(|reaching| reaching.silent_ms.is_none()).map(|reaching| reaching.peer);
+    let is_heard = word.as_ref().is_some_and(|word| word.is_heard == Some(true));
     let lag_entries = peer.map_or(0, |peer| peer.lag.iter().map(|lag| lag.to_send + lag.to_receive).sum());
     let last_seen = match silent_ms {
         Some(silent_ms) => Some(now - before(silent_ms)),
-        None if is_here || peer.is_some() => Some(now),
+        None if is_here || peer.is_some() || is_heard => Some(now),
         None => how.seen,
     };
     let ago = |since: u64| (clock::mono_us() / 1_000).saturating_sub(since);
@@ -296,14 +336,11 @@ fn node(
         _ if is_here => "current",
         Some(peer) if peer.is_in_step() => "current",
         Some(_) => "behind",
+        None if is_heard => "current",
         None if is_lapsed => "lapsed",
         None => "lost",
     };
-    let why = (state == "lost" || state == "lapsed").then(|| match (silent_ms, how.failed) {
-        (Some(silent_ms), _) => format!("nothing was heard of it for {} s", silent_ms / 1_000),
-        (None, Some((_, why))) => why,
-        (None, None) => "it has not been reached since this node started".to_owned(),
-    });
+    let why = why(state, silent_ms, how.failed.map(|(_, why)| why), word);
     NodeView {
         id: member.id.to_string(),
         name: member.profile.name.clone(),
@@ -313,7 +350,7 @@ fn node(
         lag_entries,
         behind_since,
         is_keeper: member.profile.is_keeper,
-        is_candidate: member.profile.is_candidate,
+        is_candidate: false,
         is_here,
         addresses: member.profile.addresses.clone(),
         why,
@@ -325,5 +362,24 @@ fn node(
         is_disputed: false,
         void_changes: 0,
         clock_offset_ms: peer.and_then(|peer| peer.offset).map(|offset| offset.ms),
+    }
+}
+
+fn why(state: &str, silent_ms: Option<u64>, failed: Option<String>, word: Option<Word>) -> Option<String> {
+    let is_missed = state == "lost" || state == "lapsed";
+    match (silent_ms, word, failed) {
+        (None, Some(Word { is_heard: Some(true), by }), _) if state == "current" => {
+            Some(format!("this node needs no link to it; {by}, which coordinates, hears it"))
+        }
+        _ if !is_missed => None,
+        (Some(silent_ms), _, _) => Some(format!("nothing was heard of it for {} s", silent_ms / 1_000)),
+        (None, Some(Word { is_heard: Some(false), by }), _) => {
+            Some(format!("{by}, which coordinates, does not hear it"))
+        }
+        (None, None, Some(failed)) => Some(failed),
+        (None, None, None) => Some("it has not been reached since this node started".to_owned()),
+        (None, Some(_), _) => {
+            Some("this node has no link to it, and the coordinator does not say how it is".to_owned())
+        }
     }
 }

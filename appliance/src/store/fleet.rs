@@ -150,6 +150,12 @@ pub(super) fn member_key(record: &Record) -> Vec<Vec<u8>> {
     profile.map(|profile| profile.name.to_lowercase().into_bytes()).into_iter().collect()
 }
 
+/// By the key that is pinned: each connection of a node asks whose it is.
+pub(super) fn member_spki(record: &Record) -> Vec<Vec<u8>> {
+    let key: Option<Key> = value(record, "key");
+    key.map(|key| key.spki.into_bytes()).into_iter().collect()
+}
+
 fn member(record: &Record) -> Option<Member> {
     Some(Member {
         id: Id::from_record(record.id()),
@@ -241,6 +247,16 @@ impl Store {
     #[allow(clippy::missing_errors_doc)]
     pub fn member(&self, id: Id) -> Result<Option<Member>, StoreError> {
         Ok(self.record("member", id)?.as_ref().and_then(member))
+    }
+
+    /// The members that hold a key (SHA-256 of its SubjectPublicKeyInfo, hexadecimal), retired ones included: two of them
+    /// only if a disk was copied and the copy taken for another node.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn members_with_key(&self, spki: &str) -> Result<Vec<Member>, StoreError> {
+        let keys = Keys::Beginning(spki.as_bytes().to_vec());
+        let scan = Scan { index: "member_key".into(), keys, is_backward: false, after: None, limit: MEMBERS_MAX };
+        let is_theirs = |member: &Member| member.key.as_ref().is_some_and(|key| key.spki == spki);
+        Ok(self.scan(&scan)?.iter().filter_map(|hit| member(&hit.record)).filter(is_theirs).collect())
     }
 
     /// Where a node's decisions end as this node has them now; of one that is retired already, not beyond that.

@@ -121,6 +121,7 @@ fn who() -> Vec<Kind> {
             .group("access", Form::Flag)
             .fences("access", 1, fleet::fence)
             .index("member_all", 1, fleet::member_key)
+            .index("member_key", 1, fleet::member_spki)
             .index("member_held", 1, held::held),
         Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all).index(
             "fleet_held",

@@ -17,7 +17,7 @@ mod seek;
 mod settings;
 mod told;
 
-pub use message::{EPOCH_MAX, Held, Message, Token};
+pub use message::{AWAY_MAX, Away, EPOCH_MAX, Held, MESH_MAX, Message, Token};
 pub use mutant::Mutant;
 pub use roster::{Member, Mode, Roster};
 pub use settings::Settings;
@@ -27,7 +27,7 @@ use crate::core::id::NodeId;
 use follow::Lease;
 use reign::{PastReign, Reign};
 use seek::Probing;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Messages that wait for one store. More are dropped, as a network would.
 pub const HELD_BACK_MAX: usize = 1_024;
@@ -118,6 +118,10 @@ pub struct Election {
     /// A yield to us that waits until we have caught up: its end of time, whether a person chose.
     offered: Option<(Token, u64, bool)>,
     past: Option<PastReign>,
+    /// Who asks for a coordinator that this node hears seldom, in which of their rounds: answered when it has answered.
+    asking: BTreeMap<NodeId, u64>,
+    /// Whom the coordinator that is followed does not hear, by its last word.
+    away: Option<Away>,
     role: Role,
     now_ms: u64,
     due_ms: Option<u64>,
@@ -163,6 +167,8 @@ impl Election {
             is_caught_up: false,
             offered: None,
             past: None,
+            asking: BTreeMap::new(),
+            away: None,
             role: Role::Bystander,
             now_ms: 0,
             due_ms: None,
@@ -261,6 +267,7 @@ impl Election {
             of: self.roster.len(),
             vacant_since_ms: self.vacant_since_ms,
             forced_until_ms: is_forced.then_some(self.forced_until_ms),
+            away: self.away.clone().filter(|_| matches!(self.phase, Phase::Following(_))),
         }
     }
 
@@ -269,7 +276,7 @@ impl Election {
             Phase::Reigning(reign) => Role::Coordinator {
                 token: reign.token,
                 since_ms: reign.since_ms,
-                mode: self.roster.mode(self.side(reign, self.now_ms).into_iter()),
+                mode: self.mode(reign),
                 is_handing_over: reign.yields_to().is_some(),
             },
             Phase::Following(lease) => Role::Follower { token: lease.token, via: lease.via },
@@ -319,7 +326,9 @@ impl Election {
             self.note(token);
         }
         match message {
-            Message::Heartbeat { token, sent_ms, reigned_ms } => self.heartbeat(from, token, sent_ms, reigned_ms),
+            Message::Heartbeat { token, sent_ms, reigned_ms, away } => {
+                self.heartbeat(from, token, sent_ms, reigned_ms, away);
+            }
             Message::Followed { token, sent_ms, is_caught_up } => self.followed(from, token, sent_ms, is_caught_up),
             Message::Probe { round, .. } => self.answer(from, round),
             Message::ProbeOk { round, held, .. } => self.answered(from, round, held),

@@ -249,7 +249,7 @@ pub struct Lag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// The peer's hello, once accepted.
-    pub hello: Option<Hello>,
+    pub hello: Option<Arc<Hello>>,
     /// The protocol spoken; 0 before.
     pub proto: u32,
     /// When the peer was last heard.
@@ -279,7 +279,7 @@ pub struct Session {
     limits: Limits,
     phase: Phase,
     peer: Option<NodeId>,
-    hello: Option<Box<Hello>>,
+    hello: Option<Arc<Hello>>,
     proto: u32,
     known: Known,
     sending: Sending,
@@ -372,7 +372,7 @@ impl Session {
     pub fn state(&self) -> State {
         let lag = Stream::ALL.map(|stream| self.known.lag(stream));
         State {
-            hello: self.hello.as_deref().cloned(),
+            hello: self.hello.clone(),
             proto: self.proto,
             heard_ms: self.times.heard_ms,
             lag,

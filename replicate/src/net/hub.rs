@@ -13,7 +13,7 @@ pub use self::care::Errand;
 
 use self::care::Care;
 use self::floor::FloorCare;
-use super::link::{Link, Traffic};
+use super::link::{Link, Traffic, out_bytes};
 use super::look::{Looks, Peer, PeerState, Standing};
 use super::queue::{Command, Grown, LinkNumber, Order, Queue};
 use super::{Ended, Event, Moments, Settings, Tell};
@@ -304,8 +304,9 @@ impl Hub {
 
     /// Does what a session says, as long as its link takes it.
     fn pump(&mut self, number: LinkNumber) {
+        let out_bytes = out_bytes(self.links.len());
         while let Some(linked) = self.links.get_mut(&number) {
-            linked.is_slow = !linked.link.has_room();
+            linked.is_slow = !linked.link.has_room(out_bytes);
             if linked.is_slow {
                 // What it said before it closed will not be taken any more.
                 match linked.session.closed_for().cloned() {
@@ -534,7 +535,7 @@ fn seen(linked: &Linked) -> Peer {
             (true, false) => PeerState::Talking,
         },
         build: state.hello.as_ref().map(|hello| hello.build.clone()).unwrap_or_default(),
-        origin: state.hello.as_ref().map(Hello::origin),
+        origin: state.hello.as_ref().map(|hello| hello.origin()),
         lag: state.lag,
         behind_since_ms: None,
         left_alone: state.left_alone,

@@ -23,6 +23,10 @@ use tokio_tungstenite::tungstenite::{self, Error as WsError};
 /// Bytes of messages that wait for the wire. Beyond, the session's next word waits in the session, whose credit and
 /// [`crate::core::session::OUTPUTS_MAX`] bound it.
 pub const OUT_BYTES_MAX: usize = 1024 * 1024;
+/// The same of all links together, while each has its least.
+pub const OUT_ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a link may have waiting however many links there are: less would be a word at a time.
+const OUT_BYTES_MIN: usize = 64 * 1024;
 /// Bytes a link may have brought that the hub has not taken in: beyond, its socket is not read.
 pub const LINK_HEARD_BYTES_MAX: usize = 512 * 1024;
 /// The least a message counts for: its place in the row is not free either.
@@ -38,6 +42,11 @@ const CODE_NO_MEMBER: u16 = 4001;
 
 /// Close code: both are to say hello anew.
 const CODE_ANEW: u16 = 4002;
+
+/// Returns how many bytes may wait for the wire of one of so many links.
+pub fn out_bytes(links: usize) -> usize {
+    (OUT_ALL_BYTES_MAX / links.max(1)).clamp(OUT_BYTES_MIN, OUT_BYTES_MAX)
+}
 
 /// What went over a link, or over all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,8 +90,8 @@ pub struct Link {
 struct Out {
     messages: VecDeque<Message>,
     bytes: usize,
-    /// The hub waits for room.
-    is_awaited: bool,
+    /// The hub waits until there are fewer bytes than these.
+    awaits_below: Option<usize>,
 }
 
 impl Link {
@@ -95,11 +104,12 @@ impl Link {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the next word may be given to [`Link::say`]; if not, [`Order::Drained`] tells when.
-    pub fn has_room(&self) -> bool {
+    /// Whether the next word may be given to [`Link::say`], if so many bytes may wait; if not, [`Order::Drained`] tells
+    /// when.
+    pub fn has_room(&self, bytes_max: usize) -> bool {
         let mut out = self.out();
-        out.is_awaited = out.bytes >= OUT_BYTES_MAX;
-        !out.is_awaited
+        out.awaits_below = (out.bytes >= bytes_max).then_some(bytes_max / 2);
+        out.awaits_below.is_none()
     }
 
     pub fn say(&self, message: Message) {
@@ -114,8 +124,8 @@ impl Link {
         let mut out = self.out();
         let message = out.messages.pop_front()?;
         out.bytes = out.bytes.saturating_sub(cost(&message));
-        let is_awaited = out.is_awaited && out.bytes < OUT_BYTES_MAX / 2;
-        out.is_awaited &= !is_awaited;
+        let bytes = out.bytes;
+        let is_awaited = out.awaits_below.take_if(|below| bytes < *below).is_some();
         Some((message, is_awaited))
     }
 
@@ -315,7 +325,7 @@ mod tests {
     fn a_link_that_is_not_taken_from_has_no_room_and_tells_when_it_has_again() {
         let link = Link::new(1);
         let mut said = 0;
-        while link.has_room() {
+        while link.has_room(OUT_BYTES_MAX) {
             link.say(batch(100_000));
             said += 1;
         }
@@ -323,7 +333,15 @@ mod tests {
 
         assert_eq!(said, OUT_BYTES_MAX / 100_000 + 1);
         assert_eq!(awaited.iter().filter(|is_awaited| **is_awaited).count(), 1, "once, when half is gone");
-        assert!(!awaited[0] && link.has_room());
+        assert!(!awaited[0] && link.has_room(OUT_BYTES_MAX));
+    }
+
+    #[test]
+    fn many_links_share_what_may_wait_and_none_is_left_without() {
+        assert_eq!(out_bytes(0), OUT_BYTES_MAX);
+        assert_eq!(out_bytes(8), OUT_BYTES_MAX);
+        assert_eq!(out_bytes(512) * 512, OUT_ALL_BYTES_MAX);
+        assert_eq!(out_bytes(100_000), OUT_BYTES_MIN);
     }
 
     #[test]

@@ -115,8 +115,15 @@ pub struct Looks {
 impl Looks {
     pub fn new(me: NodeId, seen: Token, at: Moment) -> Self {
         let role = Role::Bystander;
-        let election =
-            election::Standing { role, seen, followed: None, of: 0, vacant_since_ms: None, forced_until_ms: None };
+        let election = election::Standing {
+            role,
+            seen,
+            followed: None,
+            of: 0,
+            vacant_since_ms: None,
+            forced_until_ms: None,
+            away: None,
+        };
         let (traffic, floor) = (Traffic::default(), FloorLook::default());
         let standing = Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic, floor };
         Self { standing: Mutex::new(Arc::new(standing)), changed: watch::Sender::new(0) }

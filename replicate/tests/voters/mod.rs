@@ -445,7 +445,7 @@ impl Fleet {
     }
 
     /// A node's own clock: begins anywhere, is a little fast or slow.
-    fn clock(&self, at: usize) -> u64 {
+    pub fn clock(&self, at: usize) -> u64 {
         let node = &self.nodes[at];
         let up_ms = self.now_ms - node.booted_ms;
         let wrong_ms = up_ms as i64 * node.drift / 1000;

@@ -4,7 +4,7 @@
 //! was *asked*, less the age the peer gives: never later than the peer heard it. So two nodes that ask each other
 //! cannot keep a dead coordinator's lease alive.
 
-use super::{Election, Held, Message, Phase, Token, Told};
+use super::{AWAY_MAX, Away, Election, Held, Message, Phase, Token, Told};
 use crate::core::id::NodeId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ impl Lease {
 }
 
 impl Election {
-    pub(super) fn heartbeat(&mut self, from: NodeId, token: Token, sent_ms: u64, reigned_ms: u64) {
+    pub(super) fn heartbeat(&mut self, from: NodeId, token: Token, sent_ms: u64, reigned_ms: u64, away: Option<Away>) {
         if token.node != from {
             return;
         }
@@ -44,6 +44,7 @@ impl Election {
         if self.is_forcing {
             return;
         }
+        self.away = away.filter(|away| away.nodes.len() <= AWAY_MAX);
         self.follow(Lease {
             token,
             via: None,
@@ -77,6 +78,7 @@ impl Election {
     /// Follows through a peer that answered a probe.
     pub(super) fn follow_through(&mut self, peer: NodeId, held: Held, asked_ms: u64, round: u64) {
         let heard_ms = asked_ms.saturating_sub(held.age_ms);
+        self.away = None;
         self.follow(Lease {
             token: held.token,
             via: (held.token.node != peer).then_some(peer),
@@ -98,10 +100,46 @@ impl Election {
             }
             // Others look for a coordinator already: waiting for links would only hold them up.
             Phase::Starting { until_ms: Some(_) } => self.vacant(),
+            Phase::Following(lease) if self.is_rarely_heard(lease) => {
+                let is_live = self.now_ms < self.live_until(lease);
+                self.ask_for(from, round);
+                if !is_live {
+                    return;
+                }
+            }
             _ => (),
         }
+        self.tell_held(from, round);
+    }
+
+    fn tell_held(&mut self, to: NodeId, round: u64) {
         let (seen, held) = (self.seen, self.held());
-        self.send(from, Message::ProbeOk { round, seen, held });
+        self.send(to, Message::ProbeOk { round, seen, held });
+    }
+
+    /// Whether a coordinator speaks to this node so seldom that others, who meet it only here, would take it for lost.
+    fn is_rarely_heard(&self, lease: &Lease) -> bool {
+        let is_old = self.now_ms >= lease.heard_ms + self.settings.lease_ms / 2;
+        let is_direct = lease.via.is_none() && self.links.contains(&lease.token.node);
+        is_old && is_direct && !self.roster.is_candidate(self.me)
+    }
+
+    /// Asks the coordinator whether it still reigns, for a node that asked us.
+    fn ask_for(&mut self, node: NodeId, round: u64) {
+        self.asking.insert(node, round);
+        self.round += 1;
+        let (asked_ms, round) = (self.now_ms, self.round);
+        let Phase::Following(lease) = &mut self.phase else { return };
+        (lease.asked_ms, lease.round) = (asked_ms, round);
+        let coordinator = lease.token.node;
+        self.ask(coordinator, round);
+    }
+
+    /// Tells those who asked what is known by now.
+    pub(super) fn tell_asking(&mut self) {
+        for (node, round) in std::mem::take(&mut self.asking) {
+            self.tell_held(node, round);
+        }
     }
 
     /// A peer has answered who coordinates.
@@ -112,14 +150,19 @@ impl Election {
             Phase::Probing(probing) if probing.round == round => {
                 probing.answers.insert(from, held);
             }
-            Phase::Following(lease) if lease.via == Some(from) && lease.round == round => match held {
-                Some(held) if held.token == lease.token => {
-                    let heard_ms = lease.asked_ms.saturating_sub(held.age_ms);
-                    lease.is_doubled &= heard_ms <= lease.heard_ms;
-                    lease.heard_ms = lease.heard_ms.max(heard_ms);
+            Phase::Following(lease)
+                if lease.via.unwrap_or(lease.token.node) == from && lease.round == round && round > 0 =>
+            {
+                match held {
+                    Some(held) if held.token == lease.token => {
+                        let heard_ms = lease.asked_ms.saturating_sub(held.age_ms);
+                        lease.is_doubled &= heard_ms <= lease.heard_ms;
+                        lease.heard_ms = lease.heard_ms.max(heard_ms);
+                        self.tell_asking();
+                    }
+                    _ => self.vacant(),
                 }
-                _ => self.vacant(),
-            },
+            }
             _ => (),
         }
     }

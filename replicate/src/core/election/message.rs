@@ -53,6 +53,31 @@ pub struct Held {
     pub reigned_ms: u64,
 }
 
+/// Members up to which everybody hears everybody. In a larger fleet not all have links, and the coordinator says whom it
+/// does not hear.
+pub const MESH_MAX: usize = 8;
+/// Members that are named as not heard. Of more only the number is told: half of a fleet that is gone is no list.
+pub const AWAY_MAX: usize = 32;
+
+/// Members that the coordinator does not hear.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Away {
+    /// How many.
+    pub count: usize,
+    /// Who; the first [`AWAY_MAX`] of them by name.
+    pub nodes: Vec<NodeId>,
+}
+
+impl Away {
+    /// Returns whether a member is heard; nothing if that cannot be told from this.
+    pub fn hears(&self, node: NodeId) -> Option<bool> {
+        match self.nodes.contains(&node) {
+            true => Some(false),
+            false => (self.count <= self.nodes.len()).then_some(true),
+        }
+    }
+}
+
 /// What one node tells another. Whatever token is in it, the receiver takes note of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
@@ -65,6 +90,9 @@ pub enum Message {
         sent_ms: u64,
         /// How long the reign lasts already.
         reigned_ms: u64,
+        /// Whom it does not hear; nothing in a fleet of [`MESH_MAX`], and before all had time to answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        away: Option<Away>,
     },
     /// The answer to a heartbeat that was followed.
     Followed {

@@ -1,6 +1,6 @@
 //! The coordinator's side: heartbeats, who follows, handing over, giving back, and the story of two reigns at once.
 
-use super::{Because, By, Election, Message, NoHandOver, Output, Phase, Token, Told};
+use super::{AWAY_MAX, Away, Because, By, Election, MESH_MAX, Message, Mode, NoHandOver, Output, Phase, Token, Told};
 use crate::core::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,12 +84,14 @@ impl Election {
     /// Begins the reign whose token is durable.
     pub(super) fn reign(&mut self, token: Token, by: By) {
         let at_ms = self.now_ms;
+        // A large fleet is told soon who has not answered.
+        let soon_ms = if self.roster.len() > MESH_MAX { self.answers_ms() } else { self.settings.heartbeat_others_ms };
         self.phase = Phase::Reigning(Reign {
             token,
             since_ms: at_ms,
             by,
             next_ms: at_ms + self.settings.heartbeat_ms,
-            next_others_ms: at_ms + self.settings.heartbeat_others_ms,
+            next_others_ms: at_ms + soon_ms,
             acks: BTreeMap::new(),
             yielding: None,
             overlaps: BTreeSet::new(),
@@ -101,9 +103,7 @@ impl Election {
         if std::mem::take(&mut self.is_forcing) {
             self.tell(Told::Forced { token, at_ms, until_ms: self.forced_until_ms });
         }
-        for node in self.linked_members() {
-            self.beat(node);
-        }
+        self.beat_all(&self.linked_members());
     }
 
     /// Stops at once. `greater`: for whom.
@@ -141,11 +141,48 @@ impl Election {
 
     /// Sends a heartbeat.
     pub(super) fn beat(&mut self, to: NodeId) {
+        self.beat_all(&[to]);
+    }
+
+    /// Sends a heartbeat to each of these that is a member.
+    fn beat_all(&mut self, nodes: &[NodeId]) {
         let Phase::Reigning(reign) = &self.phase else { return };
-        if self.roster.get(to).is_some() {
-            let reigned_ms = self.now_ms.saturating_sub(reign.since_ms);
-            self.send(to, Message::Heartbeat { token: reign.token, sent_ms: self.now_ms, reigned_ms });
+        let (token, sent_ms) = (reign.token, self.now_ms);
+        let reigned_ms = self.now_ms.saturating_sub(reign.since_ms);
+        let away = self.away_from(reign);
+        for to in nodes.iter().filter(|to| self.roster.get(**to).is_some()).copied().collect::<Vec<_>>() {
+            self.send(to, Message::Heartbeat { token, sent_ms, reigned_ms, away: away.clone() });
         }
+    }
+
+    /// Whom this coordinator does not hear, for those who have no link to everybody.
+    fn away_from(&self, reign: &Reign) -> Option<Away> {
+        if self.roster.len() <= MESH_MAX || self.now_ms < reign.since_ms + self.answers_ms() {
+            return None;
+        }
+        let away = self.roster.members().map(|member| member.node).filter(|node| !self.follows(reign, *node));
+        let mut nodes: Vec<NodeId> = away.collect();
+        let count = nodes.len();
+        nodes.truncate(AWAY_MAX);
+        Some(Away { count, nodes })
+    }
+
+    /// How long after its first heartbeat a coordinator does not yet say who has not answered.
+    fn answers_ms(&self) -> u64 {
+        2 * self.settings.heartbeat_ms
+    }
+
+    /// Whether a member follows, this node included.
+    fn follows(&self, reign: &Reign, node: NodeId) -> bool {
+        let is_fresh = |ack: &Ack| self.now_ms < ack.sent_ms + self.window_of(node);
+        node == self.me || reign.acks.get(&node).is_some_and(is_fresh)
+    }
+
+    /// What the side that follows is. As [`Election::side`] says, without a set: it is asked at each answer to each
+    /// heartbeat.
+    pub(super) fn mode(&self, reign: &Reign) -> Mode {
+        let followers = reign.acks.keys().copied().filter(|node| *node != self.me && self.follows(reign, *node));
+        self.roster.mode(followers.chain([self.me]))
     }
 
     /// A follower has answered a heartbeat.
@@ -181,11 +218,9 @@ impl Election {
         if are_others_due {
             reign.next_others_ms = self.now_ms + self.settings.heartbeat_others_ms;
         }
-        for node in self.linked_members() {
-            if if self.roster.is_candidate(node) { is_due } else { are_others_due } {
-                self.beat(node);
-            }
-        }
+        let mut due = self.linked_members();
+        due.retain(|node| if self.roster.is_candidate(*node) { is_due } else { are_others_due });
+        self.beat_all(&due);
         if is_due && let Some(to) = self.preferred() {
             self.hand_over(to, false);
         }

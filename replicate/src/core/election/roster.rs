@@ -59,12 +59,19 @@ pub enum Mode {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Roster {
     members: BTreeMap<NodeId, Member>,
+    /// Of all of them.
+    weight: u64,
+    primary: Option<NodeId>,
 }
 
 impl Roster {
     /// Returns the roster with these members; a node named twice counts as it was named last.
     pub fn new(members: Vec<Member>) -> Self {
-        Self { members: members.into_iter().map(|member| (member.node, member)).collect() }
+        let members: BTreeMap<_, _> = members.into_iter().map(|member| (member.node, member)).collect();
+        let weight = members.values().map(|member| u64::from(member.weight)).sum();
+        let primary = members.values().filter(|member| member.is_primary).min_by_key(|member| member.order());
+        let primary = primary.map(|member| member.node);
+        Self { members, weight, primary }
     }
 
     /// Returns a member.
@@ -105,11 +112,12 @@ impl Roster {
         if self.members.len() <= 1 {
             return Mode::Alone;
         }
-        let side: Vec<&Member> = side.filter_map(|node| self.get(node)).collect();
-        let weight: u64 = side.iter().map(|member| u64::from(member.weight)).sum();
-        let primary = self.members().filter(|member| member.is_primary).min_by_key(|member| member.order());
-        let has_primary = primary.is_some_and(|primary| side.contains(&primary));
-        match (weight * 2).cmp(&self.weight()) {
+        let (mut weight, mut has_primary) = (0, false);
+        for member in side.filter_map(|node| self.get(node)) {
+            weight += u64::from(member.weight);
+            has_primary |= self.primary == Some(member.node);
+        }
+        match (weight * 2).cmp(&self.weight) {
             std::cmp::Ordering::Greater => Mode::Majority,
             std::cmp::Ordering::Equal if has_primary => Mode::Majority,
             _ => Mode::Minority,
@@ -124,10 +132,6 @@ impl Roster {
     /// Returns whether nobody is in it.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
-    }
-
-    fn weight(&self) -> u64 {
-        self.members().map(|member| u64::from(member.weight)).sum()
     }
 }
 

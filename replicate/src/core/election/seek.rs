@@ -21,6 +21,7 @@ impl Election {
         self.vacant_since_ms.get_or_insert(self.now_ms);
         self.offered = None;
         self.wait(self.rank_wait_ms());
+        self.tell_asking();
     }
 
     /// At a start: with a link to everybody there is nothing to wait for.

@@ -2,7 +2,7 @@
 //!
 //! Times are of the clock the caller gives; the caller maps them to wall time.
 
-use super::{Mode, Token};
+use super::{Away, Mode, Token};
 use crate::core::id::NodeId;
 
 /// What a node is.
@@ -33,7 +33,7 @@ pub enum Role {
 }
 
 /// What an operator wants to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// What this node is.
     pub role: Role,
@@ -47,6 +47,8 @@ pub struct Standing {
     pub vacant_since_ms: Option<u64>,
     /// If it coordinates: until when it may act without a majority.
     pub forced_until_ms: Option<u64>,
+    /// Whom the coordinator does not hear, by its own word; nothing if this node coordinates, or was not told.
+    pub away: Option<Away>,
 }
 
 /// Acts that cannot be taken back, so that two halves of a fleet must not both do them.

@@ -98,7 +98,7 @@ impl Session {
         let origin = hello.origin();
         self.below.peer = hello.stands;
         self.tell(Told::Hello(hello.clone()));
-        self.hello = Some(hello);
+        self.hello = Some(hello.into());
         // Two nodes under one name have drawn two nonces. What one of them wrote came here by some way.
         for stream in Stream::ALL {
             let log = origin.log(stream);

@@ -14,15 +14,6 @@ pub const LOGS_MAX: usize = 65_536;
 /// A log within its stream.
 type Writer = (NodeId, u32);
 
-/// What the peer has of a log.
-#[derive(Debug, Clone, Copy, Default)]
-struct Cursor {
-    /// Nothing up to here needs to be sent: the peer has it, or it is under way.
-    sent: u64,
-    /// What the peer has durably.
-    theirs: u64,
-}
-
 /// A log that the peer has refused.
 #[derive(Debug, Clone, Copy)]
 struct Trouble {
@@ -53,7 +44,10 @@ struct Apart {
 /// What the peer has.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    cursors: BTreeMap<Writer, [Cursor; 4]>,
+    /// Up to where the peer has a writer's logs durably, by stream. Most of what a session costs in a large fleet.
+    theirs: BTreeMap<Writer, [u64; 4]>,
+    /// Up to where a log is under way, where that is more.
+    under_way: BTreeMap<LogId, u64>,
     streams: [Apart; 4],
     trouble: BTreeMap<LogId, Trouble>,
 }
@@ -74,41 +68,46 @@ impl Known {
         &mut self.streams[usize::from(stream.number())]
     }
 
-    fn cursor(&mut self, log: LogId) -> &mut Cursor {
-        &mut self.cursors.entry((log.node, log.inc)).or_default()[usize::from(log.stream.number())]
-    }
-
-    fn look(&self, log: LogId) -> Cursor {
-        let cursors = self.cursors.get(&(log.node, log.inc));
-        cursors.map_or(Cursor::default(), |cursors| cursors[usize::from(log.stream.number())])
-    }
-
     /// Whether one more log of the peer's can be followed.
     pub fn has_room(&self, log: LogId) -> bool {
-        self.cursors.len() < LOGS_MAX || self.cursors.contains_key(&(log.node, log.inc))
+        self.theirs.len() < LOGS_MAX || self.theirs.contains_key(&(log.node, log.inc))
     }
 
     /// Up to where the peer has a log durably.
     pub fn theirs(&self, log: LogId) -> u64 {
-        self.look(log).theirs
+        self.theirs.get(&(log.node, log.inc)).map_or(0, |theirs| theirs[usize::from(log.stream.number())])
     }
 
-    /// Up to where a log needs not be sent.
+    /// Up to where a log needs not be sent: the peer has it, or it is under way.
     pub fn sent(&self, log: LogId) -> u64 {
-        self.look(log).sent
+        self.under_way.get(&log).copied().unwrap_or(0).max(self.theirs(log))
+    }
+
+    fn set_sent(&mut self, log: LogId, seq: u64) {
+        if seq > self.theirs(log) {
+            self.under_way.insert(log, seq);
+        } else {
+            self.under_way.remove(&log);
+        }
     }
 
     /// The peer has a log durably up to here; ours ends at `ours`.
     pub fn has(&mut self, log: LogId, seq: u64, ours: u64) {
-        let cursor = self.cursor(log);
-        cursor.theirs = cursor.theirs.max(seq);
-        cursor.sent = cursor.sent.max(seq);
+        let theirs = &mut self.theirs.entry((log.node, log.inc)).or_default()[usize::from(log.stream.number())];
+        *theirs = (*theirs).max(seq);
+        let sent = self.sent(log);
+        self.set_sent(log, sent);
         self.ends(log, ours);
+    }
+
+    /// Takes the least room: a map that grew in order is half empty.
+    pub fn pack(&mut self) {
+        self.theirs = std::mem::take(&mut self.theirs).into_iter().collect();
     }
 
     /// Ours ends here.
     pub fn ends(&mut self, log: LogId, ours: u64) {
-        let Cursor { sent, theirs } = self.look(log);
+        let (sent, theirs) = (self.sent(log), self.theirs(log));
         let is_left_alone = self.is_left_alone(log);
         let (writer, apart) = ((log.node, log.inc), self.apart(log.stream));
         keep(&mut apart.ahead, writer, ours, theirs > ours && !is_left_alone);
@@ -140,7 +139,7 @@ impl Known {
 
     /// Notes that a log is under way up to here, and whether that is all there is.
     pub fn sending(&mut self, log: LogId, seq: u64, is_all: bool) {
-        self.cursor(log).sent = seq;
+        self.set_sent(log, seq);
         let apart = self.apart(log.stream);
         apart.served = Some((log.node, log.inc));
         if is_all {
@@ -152,7 +151,7 @@ impl Known {
     fn ours(&self, log: LogId) -> u64 {
         let apart = &self.streams[usize::from(log.stream.number())];
         let noted = apart.behind.get(&(log.node, log.inc)).or_else(|| apart.ahead.get(&(log.node, log.inc)));
-        noted.copied().unwrap_or_else(|| self.look(log).theirs)
+        noted.copied().unwrap_or_else(|| self.theirs(log))
     }
 
     /// The peer has a log durably up to `has`, by its acknowledgement of batch `number`, which went up to `last`.
@@ -181,7 +180,7 @@ impl Known {
             self.leave_alone(log);
             return Next::LeftAlone;
         }
-        self.cursor(log).sent = has;
+        self.set_sent(log, has);
         self.ends(log, ours);
         Next::Again
     }
@@ -195,7 +194,7 @@ impl Known {
         let (ours, theirs) = (self.ours(log), self.theirs(log));
         let refusals = before.map_or(0, |before| before.refusals);
         self.trouble.insert(log, Trouble { at: theirs, refusals, since: next_number, is_left_alone: false });
-        self.cursor(log).sent = theirs;
+        self.set_sent(log, theirs);
         self.ends(log, ours);
     }
 

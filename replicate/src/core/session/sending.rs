@@ -94,6 +94,7 @@ impl Session {
         }
         if part.is_last {
             self.known.wants(part.stream);
+            self.known.pack();
             for ((node, inc), mark) in records.vector(part.stream)? {
                 self.known.ends(LogId { stream: part.stream, node, inc }, mark.seq);
             }

@@ -132,7 +132,7 @@ impl Hub {
         let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
         let is_level = own.is_none_or(|own| own.stage == Stage::At);
         let Some(sessions) = self.asked().filter(|_| may && is_level) else { return };
-        let knows = |hello: Hello| hello.features.iter().any(|feature| feature == FLOOR);
+        let knows = |hello: Arc<Hello>| hello.features.iter().any(|feature| feature == FLOOR);
         let is_ready = |session: &&Session| {
             session.state().hello.is_some_and(knows) && advance::is_ready(own, session.peer_stands())
         };
