@@ -19,6 +19,7 @@ use tokio_tungstenite::WebSocketStream;
 
 use super::dialling::{Dialling, Following, Peer, keep_link};
 use super::join::Bootstrap;
+use super::seen;
 use super::state;
 use super::tls::PeerKey;
 use super::topology::{self, Node};
@@ -54,9 +55,15 @@ const TOKEN_FILE: &str = "token.json";
 pub(super) async fn keep(fleet: Fleet) {
     let mut following = Following::default();
     let mut changed = fleet.0.live.changed();
+    let mut kept_us = clock::mono_us();
     loop {
         changed.mark_unchanged();
         let (at, began_us) = (fleet.clone(), clock::mono_us());
+        if began_us.saturating_sub(kept_us) > seen::KEEP_EVERY_US {
+            kept_us = began_us;
+            let at = fleet.clone();
+            fleet.0.runtime.spawn_blocking(move || at.keep_seen());
+        }
         let mut every = LOOK_EVERY;
         if let Ok(known) = tokio::task::spawn_blocking(move || at.known()).await {
             if known.members.len() > topology::MESH_MAX {
@@ -177,11 +184,13 @@ impl Fleet {
             return;
         }
         let dials = if is_in { self.dials(&hub, &nodes) } else { BTreeSet::new() };
-        let look = hub.look();
+        let (look, now) = (hub.look(), clock::wall());
+        self.knows(believed.iter().map(|member| member.id).filter(|id| *id != us), now);
         let unlinked = believed.iter().filter(|member| !dials.contains(&member.id));
         for member in unlinked.filter(|member| state::hears(&look, member.id) == Some(true)) {
-            self.was_seen(member.id, clock::wall());
+            self.was_seen(member.id, now);
         }
+        hub.lapsed(self.lapsed(now).into_iter().map(node_id).filter(|node| !look.peers.contains_key(node)));
         let mut wanted: BTreeMap<Id, Peer> = BTreeMap::new();
         for member in believed.iter().filter(|member| dials.contains(&member.id)) {
             let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));

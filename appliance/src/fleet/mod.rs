@@ -11,6 +11,7 @@ mod dialling;
 pub mod join;
 pub mod levels;
 mod links;
+mod seen;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -86,8 +87,10 @@ struct Inner {
 /// How reaching a node went.
 #[derive(Debug, Clone, Default)]
 struct Reached {
-    /// When it was last heard; none since this node started.
+    /// When it was last heard, also by this node before it was started anew.
     seen: Option<Timestamp>,
+    /// Since when this node knows it.
+    known: Option<Timestamp>,
     /// Why it is not reached, and since when it was tried.
     failed: Option<(Timestamp, String)>,
 }
@@ -130,6 +133,7 @@ impl Fleet {
     pub fn idle(parts: Parts) -> Self {
         let Parts { data, access, live, identity, runtime } = parts;
         let store = access.store().clone();
+        let reached = seen::load(&data);
         Self(Arc::new(Inner {
             data,
             access,
@@ -138,7 +142,7 @@ impl Fleet {
             identity,
             runtime,
             hub: Mutex::default(),
-            reached: Mutex::default(),
+            reached: Mutex::new(reached),
             dials: Mutex::default(),
             stories: Mutex::default(),
             followed: Mutex::default(),
@@ -150,6 +154,7 @@ impl Fleet {
 
     /// Ends all links.
     pub fn stop(&self) {
+        self.keep_seen();
         if let Some(hub) = held(&self.0.hub).take() {
             hub.stop();
         }
@@ -223,7 +228,38 @@ impl Fleet {
     fn was_seen(&self, node: Id, at: Timestamp) {
         let mut reached = held(&self.0.reached);
         if reached.len() < REACHED_MAX || reached.contains_key(&node) {
-            *reached.entry(node).or_default() = Reached { seen: Some(at), failed: None };
+            let how = reached.entry(node).or_default();
+            (how.seen, how.failed) = (Some(at), None);
+        }
+    }
+
+    /// Keeps when each node was last heard. A file that cannot be written is told, and nothing else: it is made anew.
+    fn keep_seen(&self) {
+        let now = clock::wall();
+        let linked = self.hub().map(|hub| hub.look());
+        let mut reached = held(&self.0.reached).clone();
+        for node in linked.iter().flat_map(|look| look.peers.keys()) {
+            reached.entry(id_of(*node)).or_default().seen = Some(now);
+        }
+        if let Err(error) = seen::keep(&self.0.data, &reached) {
+            tracing::warn!(%error, "when the other nodes were last heard is not kept");
+        }
+    }
+
+    /// Who was not heard for so long that nobody waits for them.
+    fn lapsed(&self, now: Timestamp) -> Vec<Id> {
+        let reached = held(&self.0.reached);
+        let lapsed = reached.iter().filter(|(_, how)| seen::has_lapsed(how, now, clock::quality(now)));
+        lapsed.map(|(id, _)| *id).collect()
+    }
+
+    /// Notes nodes that were not known before: from now on it counts how long they are not heard.
+    fn knows(&self, nodes: impl Iterator<Item = Id>, now: Timestamp) {
+        let mut reached = held(&self.0.reached);
+        for node in nodes {
+            if reached.len() < REACHED_MAX || reached.contains_key(&node) {
+                reached.entry(node).or_default().known.get_or_insert(now);
+            }
         }
     }
 

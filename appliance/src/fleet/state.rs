@@ -7,14 +7,13 @@ use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::seen;
 use super::topology::{self, Node};
 use super::{Fleet, Reached, Story, held, id_of, node_id};
 use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Id, StoreError};
 use crate::sys::clock;
 
-/// A node that was not heard for so long does not hold the others up any more.
-pub const LAPSED_AFTER_DAYS: i64 = 30;
 /// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
 /// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
 const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
@@ -328,9 +327,7 @@ fn node(
     };
     let ago = |since: u64| (clock::mono_us() / 1_000).saturating_sub(since);
     let behind_since = peer.and_then(|peer| peer.behind_since_ms).map(|since| now - before(ago(since)));
-    let is_lapsed = last_seen
-        .or(member.joined.as_ref().map(|joined| joined.at))
-        .is_some_and(|seen| now.duration_since(seen) > SignedDuration::from_hours(24 * LAPSED_AFTER_DAYS));
+    let is_lapsed = !is_heard && seen::has_lapsed(&how, now, clock::quality(now));
     let state = match peer {
         _ if member.is_retired => "retired",
         _ if is_here => "current",
