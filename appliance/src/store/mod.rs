@@ -330,6 +330,9 @@ pub fn alarm(alarm: &Alarm) -> String {
         }
         Alarm::Repaired => "The records were mended after a fault: the last changes may be lost.".into(),
         Alarm::NotTheMarked => "The records are not the ones this node wrote last: a backup was put back.".into(),
+        Alarm::BelowFloor { moved_to } => format!(
+            "This node was away for so long that the fleet has forgotten what it still had. What nobody else had it has handed on; its old records lie in {moved_to}, and it takes the fleet's anew. Takes on disk are untouched."
+        ),
         Alarm::OfAnotherNode(node) => format!("The records were written by another node ({node})."),
         Alarm::Quarantined(why) => format!("{STANDS_STILL}: {why}."),
     }
