@@ -24,7 +24,8 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// A machine in its `boot`th run, whose pauses are short.
 fn wish(boot: u8) -> Wish {
-    let patience = Patience { renew_ms: 100, again_ms: 50, again_max_ms: 200, anew_ms: 50, anew_max_ms: 500 };
+    let (renew_ms, again_ms, again_max_ms, anew_ms, anew_max_ms) = (100, 50, 200, 50, 500);
+    let patience = Patience { renew_ms, again_ms, again_max_ms, anew_ms, anew_max_ms, ..Patience::default() };
     Wish { patience, boot, ..Wish::default() }
 }
 

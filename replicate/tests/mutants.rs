@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 10_000;
 
-const OF_RECORDS: [Mutant; 23] = [
+const OF_RECORDS: [Mutant; 28] = [
     Mutant::AckBeforeCommit,
     Mutant::VectorBeforeData,
     Mutant::EchoStorm,
@@ -40,6 +40,11 @@ const OF_RECORDS: [Mutant; 23] = [
     Mutant::LoserShown,
     Mutant::LateFenceIgnored,
     Mutant::LiftedFromBeyond,
+    Mutant::FloorUnacknowledged,
+    Mutant::CollectedTooEarly,
+    Mutant::FilledFromTwo,
+    Mutant::FilledByAnybody,
+    Mutant::BelowTheFloorIgnored,
     Mutant::TornCommit,
 ];
 

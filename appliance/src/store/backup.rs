@@ -102,9 +102,18 @@ impl Store {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         out.line(&Line::RakkrBackup { form: FORM, node: self.node, at: now, version })?;
         let mut told = Told { node: self.node, at: now, entries: 0, files: Vec::new() };
+        let floor = self.records.backup_begins_with().map_err(StoreError::from)?;
+        if let Some(floor) = &floor {
+            out.line(&Line::Entry(STANDARD.encode(floor)))?;
+            told.entries += 1;
+        }
         // The ends of all logs at one moment; what joins them later is not this backup's.
         for (log, head) in self.records.heads().map_err(StoreError::from)? {
-            told.entries += self.write_log(log, head, &mut out)?;
+            told.entries += self.write_log(log, head, floor.is_some(), &mut out)?;
+        }
+        if self.records.backup_begins_with().map_err(StoreError::from)? != floor {
+            let why = "entries left the logs while they were read: make the backup again";
+            return Err(StoreError::Unusable(why.into()).into());
         }
         for name in FILES {
             let bytes = match std::fs::metadata(data.join(name)) {
@@ -120,20 +129,25 @@ impl Store {
         Ok(told)
     }
 
-    fn write_log(&self, log: LogId, head: Head, out: &mut Out) -> Result<u64, BackupError> {
-        let mut next = 1;
+    /// Below the fleet's floor a log has gaps.
+    fn write_log(&self, log: LogId, head: Head, has_gaps: bool, out: &mut Out) -> Result<u64, BackupError> {
+        let (mut next, mut written) = (1, 0);
         while next <= head.seq {
             let wanted = usize::try_from(head.seq - next + 1).unwrap_or(PAGE).min(PAGE);
-            let entries = self.records.entries(log, next, wanted).map_err(StoreError::from)?;
-            if entries.is_empty() {
+            let mut entries = self.records.entries(log, next, wanted).map_err(StoreError::from)?;
+            entries.retain(|entry| entry.at.dot.seq <= head.seq);
+            let Some(last) = entries.last().map(|entry| entry.at.dot.seq) else {
+                if has_gaps {
+                    break;
+                }
                 return Err(StoreError::Unusable(format!("{} is not in its log", log.at(next))).into());
-            }
+            };
             for entry in &entries {
                 out.line(&Line::Entry(STANDARD.encode(&entry.raw)))?;
             }
-            next += entries.len() as u64;
+            (next, written) = (last + 1, written + entries.len() as u64);
         }
-        Ok(head.seq)
+        Ok(written)
     }
 }
 

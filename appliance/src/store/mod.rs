@@ -331,7 +331,7 @@ pub fn alarm(alarm: &Alarm) -> String {
         Alarm::Repaired => "The records were mended after a fault: the last changes may be lost.".into(),
         Alarm::NotTheMarked => "The records are not the ones this node wrote last: a backup was put back.".into(),
         Alarm::BelowFloor { moved_to } => format!(
-            "This node was away for so long that the others went on without it. What it had alone was handed to them; its records lie in {moved_to} and come back from the others. Takes on disk are untouched."
+            "This node was away for so long that the fleet has forgotten what it still had. What nobody else had it has handed on; its old records lie in {moved_to}, and it takes the fleet's anew. Takes on disk are untouched."
         ),
         Alarm::OfAnotherNode(node) => format!("The records were written by another node ({node})."),
         Alarm::Quarantined(why) => format!("{STANDS_STILL}: {why}."),

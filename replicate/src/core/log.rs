@@ -163,7 +163,7 @@ pub(crate) fn append<V: View>(
 }
 
 /// The nonce that a log's first entry gives, if it is one.
-pub(crate) fn opening_nonce(view: &impl View, entry: &Entry) -> Result<u32, Refusal> {
+fn opening_nonce(view: &impl View, entry: &Entry) -> Result<u32, Refusal> {
     let bad = Refusal::BadOpening { at: entry.at };
     let Some(opening) = entry.opening().filter(|_| entry.previous == Hash::NOTHING) else { return Err(bad) };
     for stream in Stream::ALL {

@@ -6,11 +6,14 @@
 
 use super::opening::{OpenError, write_mark};
 use super::place::{FilePlace, Place};
-use super::{Facts, Fault, Tables};
-use crate::core::id::{NodeId, Origin};
-use crate::core::log::{Refusal, accept};
+use super::{Facts, Fault, Snapshot, Tables};
+use crate::core::exchange::Mark;
+use crate::core::floor::{Floor, FloorName, Stage, Standing, fill};
+use crate::core::id::{Hash, LogId, NodeId, Origin, Stream};
+use crate::core::log::Refusal;
 use crate::core::schema::Schema;
-use crate::core::view::{Changes, Staged, View};
+use crate::core::view::{Changes, Staged, Unreadable, View};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,6 +54,32 @@ impl From<std::io::Error> for NotPutBack {
     }
 }
 
+/// What a backup of a node with a floor begins with, before its entries: the floor, as a line of JSON.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    floor: FloorName,
+    /// Whether the node had all below it; if not, logs may end before it.
+    whole: bool,
+    marks: Vec<(Stream, NodeId, u32, u64, Hash)>,
+}
+
+/// Returns what a backup has to begin with; nothing if there is no floor.
+pub(crate) fn floor_line(own: &Standing) -> Vec<u8> {
+    let row = |(log, mark): (&LogId, &Mark)| (log.stream, log.node, log.inc, mark.seq, mark.hash);
+    let marks = own.floor.marks.iter().map(row).collect();
+    let line = Line { floor: own.floor.name, whole: own.stage != Stage::Filling, marks };
+    // A plain struct without maps: there is nothing in it that JSON cannot say.
+    serde_json::to_vec(&line).unwrap_or_default()
+}
+
+/// Reads such a line: the floor, and whether all below it comes.
+fn read_floor_line(raw: &[u8]) -> Option<(Floor, bool)> {
+    let line: Line = serde_json::from_slice(raw).ok()?;
+    let mark = |(stream, node, inc, seq, hash)| (LogId { stream, node, inc }, Mark { seq, hash });
+    let floor = Floor::new(line.floor.number, line.floor.epoch, line.marks.into_iter().map(mark).collect());
+    (floor.name == line.floor).then_some((floor, line.whole))
+}
+
 /// Makes the file of `node` at a path where there is none. Each log's entries must come in order. Returns how many came.
 ///
 /// # Errors
@@ -72,22 +101,44 @@ pub fn put_back(
     tables.commit(&Changes::default(), &facts)?;
     let mut entries = entries.peekable();
     let mut number = 0;
+    let below = entries.peek().and_then(|first| read_floor_line(first.as_ref().ok()?));
+    if let Some((floor, _)) = &below {
+        entries.next();
+        commit(&tables, |staged| fill::begin(staged, floor).map(drop))?;
+    }
     while entries.peek().is_some() {
         let snapshot = tables.snapshot().map_err(Fault::from)?;
         let mut staged = Staged::new(&snapshot).map_err(Fault::from)?;
         for raw in entries.by_ref().take(STEP) {
             number += 1;
             let raw = raw.map_err(NotPutBack::Source)?;
-            accept(&mut staged, schema, None, &raw).map_err(|refusal| NotPutBack::Refused { number, refusal })?;
+            fill::put_back(&mut staged, schema, &raw).map_err(|refusal| NotPutBack::Refused { number, refusal })?;
         }
         let mut changes = staged.changes;
         changes.feed.clear();
         drop(snapshot);
         tables.commit(&changes, &Facts::new())?;
     }
+    if let Some((floor, true)) = &below {
+        // What was kept of a log may end before the floor does.
+        commit(&tables, |staged| floor.marks.keys().try_for_each(|log| fill::end(staged, floor.name, *log)))?;
+    }
     let heads = tables.snapshot().and_then(|snapshot| snapshot.heads()).map_err(Fault::from)?;
     let last = heads.iter().filter(|(log, _)| log.node == node).max_by_key(|(log, _)| log.inc);
     let (inc, nonce) = last.map_or((0, 0), |(log, head)| (log.inc, head.nonce));
     place.set_mark(write_mark(&Origin { node, inc, nonce }).as_bytes())?;
     Ok(number)
+}
+
+fn commit(
+    tables: &Tables,
+    stage: impl FnOnce(&mut Staged<'_, Snapshot>) -> Result<(), Unreadable>,
+) -> Result<(), NotPutBack> {
+    let snapshot = tables.snapshot().map_err(Fault::from)?;
+    let mut staged = Staged::new(&snapshot).map_err(Fault::from)?;
+    stage(&mut staged).map_err(Fault::from)?;
+    let mut changes = staged.changes;
+    changes.feed.clear();
+    drop(snapshot);
+    Ok(tables.commit(&changes, &Facts::new())?)
 }

@@ -424,6 +424,15 @@ impl Store {
         self.shared.read(|snapshot| snapshot.heads())
     }
 
+    /// Returns what a backup has to begin with, before the entries of all logs; nothing if there is no floor. To be asked
+    /// again at the end: if it is another by then, entries left the logs meanwhile, and the backup is none.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn backup_begins_with(&self) -> Result<Option<Vec<u8>>, Unreadable> {
+        Ok(self.shared.standing()?.map(|own| super::putting_back::floor_line(&own)))
+    }
+
     /// Returns every fenced node, and how much of it does not count.
     ///
     /// # Errors

@@ -31,7 +31,8 @@ impl World {
         let mut nonces = BTreeMap::new();
         for (log, head) in &heads {
             let nonce = *nonces.entry((log.node, log.inc)).or_insert(head.nonce);
-            assert!(nonce == head.nonce, "I2: the logs of one incarnation have two nonces at {at}");
+            let is_filled = self.has_floors && self.model.is_double(*log);
+            assert!(nonce == head.nonce || is_filled, "I2: the logs of one incarnation have two nonces at {at}");
             let had = machine.end_of(log);
             if head.seq > had {
                 grown.push(*log);
@@ -274,7 +275,6 @@ impl World {
     }
 
     fn look_at_batch(&mut self, at: usize, link: u64, batch: &Batch) {
-        let keeps_back = self.machines[at].keeps_back();
         let machine = &mut self.machines[at];
         let Some(end) = machine.ends.get_mut(&link) else { return };
         for place in batch.entries.iter().map(|raw| place_of(raw)) {
@@ -287,8 +287,8 @@ impl World {
         for part in batch.kept.iter().flat_map(|kept| &kept.parts).filter(|part| part.is_end) {
             end.sent.insert(part.log, floor.as_ref().map_or(0, |floor| floor.end(part.log)));
         }
-        // Who is being filled sends its own only, whichever stream.
-        if batch.stream == Stream::Sec || end.has_trouble || machine.was_filling || keeps_back {
+        // Below a floor some is held back that is not missing, until each has told the other.
+        if batch.stream == Stream::Sec || end.has_trouble || floor.is_some() {
             return;
         }
         for (log, told) in &end.told_sec {

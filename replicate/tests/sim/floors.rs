@@ -5,7 +5,7 @@ use super::machine::{FloorJob, Job};
 use super::world::{Event, World};
 use replicate::core::election::Gated;
 use replicate::core::exchange::Records;
-use replicate::core::floor::{Due, Floor, FloorName, Stage, Standing, advance};
+use replicate::core::floor::{Due, FloorName, Stage, Standing, advance};
 use replicate::core::id::{Hash, LogId};
 use replicate::core::session;
 use std::sync::Arc;
@@ -50,9 +50,9 @@ impl World {
         machine.offers.retain(|link, _| ends.contains_key(link));
         machine.filled_by = machine.filled_by.filter(|link| ends.contains_key(link));
         let own = machine.keeper.standing().ok().flatten();
-        let is_ours = |floor: &Floor| own.as_ref().is_none_or(|own| own.floor.name == floor.name);
+        // Whether it is the floor that this one began with, the rules look themselves.
         let can = machine.filled_by.is_none() && own.as_ref().is_none_or(|own| own.stage == Stage::Filling);
-        let offer = machine.offers.iter().find(|(_, floor)| can && is_ours(floor)).map(|(link, _)| *link);
+        let offer = machine.offers.keys().next().copied().filter(|_| can);
         if let Some(link) = offer
             && let Some(floor) = machine.offers.remove(&link)
         {
@@ -94,6 +94,8 @@ impl World {
             return;
         }
         let own = self.machines[at].keeper.standing().ok().flatten();
+        let Some(us) = self.machines[at].us else { return };
+        let is_first = advance::is_first(own.as_ref(), us);
         let mut links = Vec::new();
         for other in (0..self.fleet).filter(|other| *other != at) {
             let link = end_with(self, other);
@@ -103,17 +105,17 @@ impl World {
             });
             if is_at {
                 self.lapsed.remove(&other);
-            } else if link.is_none() && self.chance.is(25) && self.lapsed.insert(other) {
+            } else if link.is_none() && !self.machines[at].has_lost && self.chance.is(25) && self.lapsed.insert(other) {
                 self.machines[other].was_lapsed = true;
                 self.hit("lapsed");
             }
-            if !self.lapsed.contains(&other) {
+            if is_first || !self.lapsed.contains(&other) {
                 links.push(link);
             }
         }
         let Some(links) = links.into_iter().collect::<Option<Vec<u64>>>() else { return };
         let sessions: Vec<_> = links.iter().map(|link| &self.machines[at].ends[link].session).collect();
-        if !sessions.iter().all(|session| advance::is_ready(own.as_ref(), session.peer_stands())) {
+        if !sessions.iter().all(|session| advance::is_ready(own.as_ref(), session.peer_stands(), is_first)) {
             return;
         }
         let numbers = sessions.iter().filter_map(|session| session.peer_stands()).map(|theirs| theirs.floor.number);
@@ -207,7 +209,7 @@ impl World {
         full.next().map(|hashes| hashes[..end].to_vec()).unwrap_or_else(|| self.model.hashes(log, end as u64, mark))
     }
 
-    /// Whether all are at one floor, as far as there are no fences: one that came late may leave an older one standing.
+    /// Whether all are at one floor. Where a fence came late, or what said it was lost in a fork, an older one stands.
     pub fn floors_are_level(&self) -> Result<(), String> {
         let of = |at: usize| self.machines[at].keeper.standing().ok().flatten();
         for at in 0..self.fleet {
@@ -215,7 +217,8 @@ impl World {
             if own.as_ref().is_some_and(|own| own.stage != Stage::At) {
                 return Err(format!("machine {at} is not done with its floor: {:?}", own.map(|own| own.stage)));
             }
-            if self.retirements_were == 0 && own.map(|own| own.floor.name) != of(0).map(|own| own.floor.name) {
+            let is_plain = self.retirements_were == 0 && self.model.doubles.is_empty();
+            if is_plain && own.map(|own| own.floor.name) != of(0).map(|own| own.floor.name) {
                 return Err(format!("machines 0 and {at} are at two floors"));
             }
         }

@@ -4,10 +4,9 @@ use super::clock::Clock;
 use super::disk::{Image, Keeper};
 use super::model::Have;
 use replicate::core::election::{Election, Token};
-use replicate::core::exchange::Records;
 use replicate::core::floor::advance::Next;
 use replicate::core::floor::fill::Kept;
-use replicate::core::floor::{Floor, HandedOn, Stage};
+use replicate::core::floor::{Floor, HandedOn};
 use replicate::core::id::{LogId, NodeId, Origin};
 use replicate::core::session::Session;
 use replicate::core::write::Draft;
@@ -150,11 +149,6 @@ impl Machine {
             filled_by: None,
             was_filling: false,
         }
-    }
-
-    /// Whether it is being filled: it then keeps back what is not its own.
-    pub fn keeps_back(&self) -> bool {
-        self.keeper.standing().is_ok_and(|own| own.is_some_and(|own| own.stage == Stage::Filling))
     }
 
     pub fn end_of(&self, log: &LogId) -> u64 {

@@ -117,47 +117,6 @@ impl World {
     }
 
     fn say(&mut self, at: usize, link: u64, message: Message) {
-        if std::env::var("RAKKR_TRACE").is_ok() {
-            let text = match &message {
-                Message::Batch(batch) => format!(
-                    "batch {} {:?} {:?} kept {:?}",
-                    batch.number,
-                    batch.stream,
-                    batch
-                        .entries
-                        .iter()
-                        .map(|raw| {
-                            let p = place_of(raw);
-                            (p.dot.node.0[15], p.dot.inc, p.dot.seq)
-                        })
-                        .collect::<Vec<_>>(),
-                    batch.kept.as_ref().map(|k| k
-                        .parts
-                        .iter()
-                        .map(|p| (p.log.node.0[15], p.log.inc, p.after, p.is_end))
-                        .collect::<Vec<_>>())
-                ),
-                Message::Ack(ack) => format!(
-                    "ack {} {:?} {:?}",
-                    ack.number,
-                    ack.stream,
-                    ack.marks.iter().map(|d| (d.node.0[15], d.inc, d.seq)).collect::<Vec<_>>()
-                ),
-                Message::Vector(part) => format!(
-                    "vector {:?} {:?}",
-                    part.stream,
-                    part.marks.iter().map(|((n, i), m)| (n.0[15], *i, m.seq)).collect::<Vec<_>>()
-                ),
-                Message::Floor(f) => format!("{f:?}").chars().take(300).collect(),
-                Message::Nak(n) => format!("{n:?}"),
-                Message::Hello(h) => format!("hello {:?} inc {}", h.stands, h.inc),
-                _ => String::new(),
-            };
-            let peer = self.machines[at].ends.get(&link).map(|end| end.peer);
-            if !text.is_empty() {
-                eprintln!("{} L{link} {at}->{peer:?} {text}", self.now_ms);
-            }
-        }
         self.look_at_word(at, link, &message);
         let Some(end) = self.machines[at].ends.get(&link).map(|end| end.end) else { return };
         let packet = if self.is_wired { Packet::Bytes(wire::encode(&message)) } else { Packet::Said(message) };

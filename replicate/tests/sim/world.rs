@@ -324,14 +324,6 @@ impl World {
         let is_memory = matches!(self.machines[at].keeper, Keeper::Memory(_));
         let fails = self.machines[at].health != Health::Well && is_memory;
         let result = if fails { Err("the disk fails".to_string()) } else { self.perform(at, &job) };
-        if std::env::var("RAKKR_TRACE").is_ok() {
-            eprintln!(
-                "{} {at} job {:?} => {:?}",
-                self.now_ms,
-                format!("{job:?}").chars().take(60).collect::<String>(),
-                format!("{result:?}").chars().take(300).collect::<String>()
-            );
-        }
         // I9: our own acts wait for our own disk only.
         let waits_ms = self.now_ms - asked_ms;
         let is_held_up = self.machines[at].paused_until_ms + 30_000 > self.now_ms;
@@ -363,10 +355,14 @@ impl World {
             Job::Kept { link, .. } => Some(*link),
             _ => None,
         };
-        if let Job::Floor(job) = &job
-            && result.is_ok()
-        {
-            self.floor_job_done(at, job);
+        match (&job, &result) {
+            (Job::Floor(job), Ok(_)) => self.floor_job_done(at, job),
+            (Job::Floor(FloorJob::Fill { link, floor }), Err(_)) => {
+                // Tried again.
+                self.machines[at].filled_by = None;
+                self.machines[at].offers.insert(*link, floor.clone());
+            }
+            (_, _) => (),
         }
         if let Some((link, batch)) = link {
             let applied = result.and_then(|applied| applied.ok_or_else(|| "nothing".to_string()));

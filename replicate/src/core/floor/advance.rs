@@ -67,11 +67,18 @@ pub fn next(view: &impl View, others: u64, acknowledged: impl Fn(LogId) -> u64) 
     Ok(Some(Next { number, ends, moved }))
 }
 
+/// Whether this node, under its present name, has said or taken no floor yet. It may have lost its memory, and what it would
+/// say would be another fleet's: then everybody is to be asked, and has to be at the same.
+pub fn is_first(own: Option<&Standing>, us: Origin) -> bool {
+    own.is_none_or(|own| own.floor.end(us.log(Stream::Sec)) == 0)
+}
+
 /// Whether a member is far enough with its own floor for the next one to be said: it has taken ours, or is at one that we do
 /// not know, and is done with it.
-pub fn is_ready(own: Option<&Standing>, theirs: Option<Stands>) -> bool {
+pub fn is_ready(own: Option<&Standing>, theirs: Option<Stands>, is_first: bool) -> bool {
     let is_done = theirs.is_none_or(|theirs| theirs.stage == Stage::At);
-    is_done && theirs.map(|theirs| theirs.floor) >= own.map(|own| own.floor.name)
+    let (ours, theirs) = (own.map(|own| own.floor.name), theirs.map(|theirs| theirs.floor));
+    is_done && (theirs == ours || (theirs > ours && !is_first))
 }
 
 /// Leaves those writers out that would move it least, if there are too many. Those it has stay.

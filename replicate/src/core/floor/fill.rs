@@ -9,7 +9,7 @@ use super::{Floor, FloorName, Stage, Standing};
 use crate::core::entry::Entry;
 use crate::core::fence::FENCINGS_MAX;
 use crate::core::id::LogId;
-use crate::core::log::{Accepted, Refusal, accept, append, opening_nonce};
+use crate::core::log::{Accepted, Refusal, accept, append};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::schema::Schema;
 use crate::core::view::{Head, Staged, Unreadable, View};
@@ -82,7 +82,8 @@ pub fn take<V: View>(
     let nonce = match head {
         Some(head) if at.dot.seq == have + 1 && head.hash != entry.previous => return Err(Refusal::Fork { at }),
         Some(head) => head.nonce,
-        None => opening_nonce(staged, &entry)?,
+        // Where two machines used one name, its logs here and there may have begun differently: at the floor all have these.
+        None => entry.opening().ok_or(Refusal::BadOpening { at })?.nonce,
     };
     let mark = own.floor.marks.get(&at.log());
     if mark.is_some_and(|mark| mark.seq == at.dot.seq && mark.hash != entry.hash) {
@@ -94,6 +95,22 @@ pub fn take<V: View>(
     forget_dooms(staged, at.log(), have + 1, at.dot.seq - 1)?;
     append(staged, schema, &entry, nonce)?;
     Ok(Accepted::New)
+}
+
+/// Lets an entry join that comes out of a backup of a node with a floor: what was kept below it, log after log, and what
+/// came after. Where a log goes on above the floor, it has ended below.
+///
+/// # Errors
+/// [`Refusal`]; then nothing is staged.
+pub fn put_back<V: View>(staged: &mut Staged<'_, V>, schema: &Schema, raw: &[u8]) -> Result<Accepted, Refusal> {
+    let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::Filling) else {
+        return accept(staged, schema, None, raw);
+    };
+    let at = Entry::parse(raw)?.at;
+    if !own.floor.covers(at) {
+        end(staged, own.floor.name, at.log())?;
+    }
+    take(staged, schema, own.floor.name, raw)
 }
 
 /// Nothing more was kept of a log below the floor: its end is there. When all logs are that far, this node is at the floor.

@@ -162,6 +162,9 @@ impl Session {
         match self.below.peer {
             _ if is_on(Mutant::BelowTheFloorIgnored) => return Verdict::Level,
             Some(Stands { floor, stage: Stage::Filling }) if floor == ours => return Verdict::Empty,
+            Some(Stands { floor, stage: Stage::Filling }) if floor < ours && is_on(Mutant::FilledFromTwo) => {
+                return Verdict::Empty;
+            }
             Some(Stands { floor, stage: Stage::Filling }) if floor < ours => return Verdict::Below,
             Some(Stands { floor, .. }) if floor >= ours => return Verdict::Level,
             Some(_) | None => {}

@@ -131,10 +131,11 @@ impl Hub {
         let Role::Coordinator { token, mode, .. } = self.role else { return };
         let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
         let is_level = own.is_none_or(|own| own.stage == Stage::At);
-        let Some(sessions) = self.asked().filter(|_| may && is_level) else { return };
+        let is_first = advance::is_first(own, self.care.store.us);
+        let Some(sessions) = self.asked(is_first).filter(|_| may && is_level) else { return };
         let knows = |hello: Arc<Hello>| hello.features.iter().any(|feature| feature == FLOOR);
         let is_ready = |session: &&Session| {
-            session.state().hello.is_some_and(knows) && advance::is_ready(own, session.peer_stands())
+            session.state().hello.is_some_and(knows) && advance::is_ready(own, session.peer_stands(), is_first)
         };
         if !sessions.iter().all(is_ready) {
             return;
@@ -151,10 +152,11 @@ impl Hub {
         self.care.add(Errand::Advance(token.epoch, next), self.now_ms);
     }
 
-    /// The sessions with all members that are not lapsed; nothing if one is missing.
-    fn asked(&self) -> Option<Vec<&Session>> {
+    /// The sessions with all members that are not lapsed, or with all; nothing if one is missing.
+    fn asked(&self, is_first: bool) -> Option<Vec<&Session>> {
         let members = self.members.as_ref()?.keys();
-        let asked = members.filter(|node| **node != self.me && !self.floor.lapsed.contains(*node));
+        let is_asked = |node: &&NodeId| **node != self.me && (is_first || !self.floor.lapsed.contains(*node));
+        let asked = members.filter(is_asked);
         asked.map(|node| Some(&self.links.get(self.talking.get(node)?)?.session)).collect()
     }
 
