@@ -50,6 +50,10 @@ pub const HEARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Links beyond [`Settings::links_max`] that may be on their way in or out. More are dropped without a word.
 pub const LEAVING_MAX: usize = 64;
 
+/// Links that may say hello and tell how far they have come at once. Others wait for their turn: when power is back, five
+/// hundred vectors of as many nodes at once would be 64 MB, for a moment, and the memory would stay in pieces.
+pub const GREETING_MAX: usize = 32;
+
 /// Returns the limits every socket must be made with: tungstenite's own are for few sockets and large messages (128 KiB
 /// of buffer each, 64 MiB a message, and unlimited writing).
 pub fn websocket_config() -> WebSocketConfig {
@@ -239,6 +243,7 @@ struct Handle {
     looks: Arc<Looks>,
     moments: Moments,
     heard: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     links: AtomicU64,
     places: Arc<AtomicUsize>,
     places_max: usize,
@@ -278,6 +283,7 @@ impl Hub {
             looks: looks.clone(),
             moments: moments.clone(),
             heard: Arc::new(Semaphore::new(HEARD_BYTES_MAX)),
+            turns: Arc::new(Semaphore::new(GREETING_MAX)),
             links: AtomicU64::new(0),
             places: Arc::default(),
             places_max: settings.links_max + LEAVING_MAX,
@@ -307,10 +313,13 @@ impl Hub {
         let Some(place) = Place::take(&hub.places, hub.places_max) else {
             return Ended::TooMany;
         };
+        let Ok(turn) = hub.turns.clone().acquire_owned().await else {
+            return Ended::Stopped;
+        };
         let link = Arc::new(Link::new(hub.links.fetch_add(1, Ordering::Relaxed)));
         let queue = hub.queue.clone();
         let mut gone = Gone { link: link.clone(), queue: queue.clone(), place: Some(place) };
-        if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us }) {
+        if !queue.push(Order::Opened { link: link.clone(), peer, is_dialled_by_us, turn }) {
             // The peer is told, so that it does not take this for a cut cable.
             link.end(Ended::Stopped);
         }

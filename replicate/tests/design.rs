@@ -84,6 +84,7 @@ fn the_limits_of_links_are_the_ones_written_down() {
         format!("| waiting for a socket | 1,{:03} KiB |", net::OUT_BYTES_MAX / 1024 - 1000),
         format!("| {}, 16,{} KiB |", net::LINK_HEARD_BYTES_MAX / 1024, net::HEARD_BYTES_MAX / 1024 - 16_000),
         format!("| {}, 1,{:03} KiB |", net::FRAME_BYTES_MAX / 1024, net::MESSAGE_BYTES_MAX / 1024 - 1000),
+        format!("| links that say hello at once | {} |", net::GREETING_MAX),
         format!("| people's wishes that wait for the hub | {} |", net::COMMANDS_MAX),
         format!("| links beyond the user's limit, coming and going | {} |", net::LEAVING_MAX),
     ] {

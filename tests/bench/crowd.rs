@@ -42,6 +42,7 @@ use tokio_tungstenite::tungstenite::{Message as Frame, http::HeaderValue};
 pub const CROWD: &str = "crowd";
 /// As the appliance has it.
 const PING_MS: u64 = 7_000;
+const HELLO_MS: u64 = 20_000;
 const WAIT: Duration = Duration::from_millis(500);
 
 /// What a simulated node shows to come in.
@@ -103,10 +104,14 @@ pub fn run(count: usize) {
                 board.is_up.send_replace(false);
             }
             Ask::Back => {
+                board.tell_ended();
                 board.began();
                 board.is_up.send_replace(true);
             }
-            Ask::Count => tell(&Word::Counted(board.came.load(Ordering::Relaxed), board.went.load(Ordering::Relaxed))),
+            Ask::Count => {
+                board.tell_ended();
+                tell(&Word::Counted(board.came.load(Ordering::Relaxed), board.went.load(Ordering::Relaxed)));
+            }
         }
     }
 }
@@ -124,6 +129,8 @@ struct Board {
     has_told: AtomicUsize,
     /// How many have applied the node's entry of a number.
     applied: Mutex<BTreeMap<u64, usize>>,
+    /// Why links ended or did not come about, and how often.
+    ended: Mutex<BTreeMap<String, usize>>,
     came: AtomicU64,
     went: AtomicU64,
 }
@@ -137,6 +144,7 @@ impl Board {
             in_step: AtomicUsize::new(0),
             has_told: AtomicUsize::new(0),
             applied: Mutex::default(),
+            ended: Mutex::default(),
             came: AtomicU64::new(0),
             went: AtomicU64::new(0),
         }
@@ -156,6 +164,17 @@ impl Board {
         {
             tell(&Word::InStep(self.began.lock().expect("nobody panics").elapsed().as_secs_f64()));
         }
+    }
+
+    /// For who reads along.
+    fn tell_ended(&self) {
+        for (why, count) in std::mem::take(&mut *self.ended.lock().expect("nobody panics")) {
+            eprintln!("crowd: {count} links: {why}");
+        }
+    }
+
+    fn ended(&self, why: String) {
+        *self.ended.lock().expect("nobody panics").entry(why).or_default() += 1;
     }
 
     fn applied(&self, from: u64, to: u64) {
@@ -400,14 +419,14 @@ impl Peer {
         let socket = match self.dial().await {
             Ok(socket) => socket,
             Err(why) => {
-                eprintln!("crowd: not linked: {why}");
+                self.board.ended(why);
                 return false;
             }
         };
-        let mut session = Session::new(self.me(), Limits { ping_ms: PING_MS, ..Limits::default() });
+        let mut session = Session::new(self.me(), Limits { ping_ms: PING_MS, hello_ms: HELLO_MS, ..Limits::default() });
         let why = self.speak(&mut session, socket, is_first).await;
         if let Err(why) = why {
-            eprintln!("crowd: a link ended: {why}");
+            self.board.ended(why);
         }
         if !is_first && std::mem::take(&mut self.is_in_step) {
             self.board.stepped(false);

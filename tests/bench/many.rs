@@ -6,8 +6,8 @@
 
 use crate::crowd::{Ask, CROWD, Followed, Newcomer, Word};
 use crate::figure::{Figure, Sheet, median};
-use crate::harness::{Member, until};
-use crate::process::{cpu_by_thread, cpu_seconds, wait_for};
+use crate::harness::Member;
+use crate::process::{cpu_by_thread, cpu_seconds_of_all, wait_for};
 use crate::store::percentile;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +99,8 @@ fn unix_seconds() -> f64 {
 
 /// Waits until a node's own pages call so many current.
 fn wait_current(boss: &Member, count: usize) {
-    until("all to be current", LIMIT, || (boss.fleet()["current"] == count).then_some(()));
+    let is_so = || (boss.fleet()["current"] == count).then_some(());
+    wait_for(LIMIT, is_so).unwrap_or_else(|| panic!("never {count} nodes are current"));
 }
 
 /// A person is disabled at the coordinator: until the last of all peers has applied it.
@@ -126,7 +127,7 @@ fn disabled(sheet: &Sheet, boss: &Member, crowd: &mut Crowd, effort: Effort, nam
 /// All links are cut; meanwhile something happens; then all come back.
 fn cut(boss: &Member, crowd: &mut Crowd, number: usize) -> f64 {
     crowd.ask(&Ask::Cut);
-    until("all to be gone", LIMIT, || (boss.fleet()["current"] == 1).then_some(()));
+    wait_current(boss, 1);
     let email = format!("late{number}@example.org");
     let body = json!({"name": "Late", "email": email, "password": PASSWORD, "roles": ["viewer"]});
     boss.post("/api/v1/users", &body).is(201);
@@ -140,7 +141,7 @@ fn cut(boss: &Member, crowd: &mut Crowd, number: usize) -> f64 {
 fn idle(sheet: &Sheet, members: [&Member; 2], crowd: &mut Crowd, effort: Effort, name: &dyn Fn(&str) -> String) {
     // What the storm has cost settles first.
     std::thread::park_timeout(Duration::from_secs(5));
-    let cost = || members.map(|member| cpu_seconds(member.pid()).unwrap_or(f64::NAN));
+    let cost = || members.map(|member| cpu_seconds_of_all(member.pid()).unwrap_or(f64::NAN));
     let ((came, went), before, began) = (crowd.count(), cost(), Instant::now());
     let threads = cpu_by_thread(members[0].pid());
     std::thread::park_timeout(Duration::from_secs(effort.still));

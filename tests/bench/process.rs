@@ -24,6 +24,15 @@ pub fn cpu_seconds(pid: u32) -> Option<f64> {
     Some(ns as f64 * 1e-9)
 }
 
+/// CPU seconds of the whole process, threads that have ended included: to 10 ms (`utime + stime` of `/proc/PID/stat`).
+pub fn cpu_seconds_of_all(pid: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may hold blanks: field 3 and on; utime and stime are 14 and 15 (proc(5)).
+    let fields: Vec<&str> = stat.rsplit(") ").next()?.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
 /// CPU seconds by thread name, largest first: where the time goes.
 pub fn cpu_by_thread(pid: u32) -> Vec<(String, f64)> {
     let mut all = Vec::new();

@@ -40,7 +40,7 @@ pub use server::{JackServer, Options, command};
 pub use tags::{distance, source_of, tag};
 pub use take::{Gap, Segment, Take};
 pub use tracer::Run;
-pub use wait::{until, wait};
+pub use wait::wait;
 pub use wav::{Wav, write_wav};
 
 /// Frames per second of every server a test starts.

@@ -46,6 +46,8 @@ const AWAY_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// Without a word of a peer's for so long it is asked whether it is there. Longer than the coordinator's heartbeats to those
 /// that do not stand for election (5 s) and their answers take: these do the same work.
 const PING_MS: u64 = 7_000;
+/// From opening a link to the other node's hello: when the power of hundreds is back, each waits for its turn.
+const HELLO_MS: u64 = 20_000;
 /// Seconds of a day: so often the neighbours of a large fleet change.
 const DAY_S: i64 = 86_400;
 /// The last token that was seen: the fence of the election.
@@ -249,7 +251,7 @@ impl Fleet {
             kinds: crate::store::schema::KINDS.iter().map(|kind| ((*kind).to_owned(), 1)).collect(),
             features: Vec::new(),
             wants: Stream::ALL.to_vec(),
-            session: session::Limits { ping_ms: PING_MS, ..session::Limits::default() },
+            session: session::Limits { ping_ms: PING_MS, hello_ms: HELLO_MS, ..session::Limits::default() },
             election: election::Settings::default(),
             seen: last_token(&token_file),
             links_max: LINKS_MAX,

@@ -380,3 +380,64 @@ fn why(state: &str, silent_ms: Option<u64>, failed: Option<String>, word: Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use replicate::core::election::{Away, Token};
+    use replicate::core::entry::{Moment, Quality};
+    use replicate::core::id::BootId;
+    use replicate::net::Traffic;
+
+    use super::*;
+    use crate::store::fleet::Profile;
+
+    fn member(name: &str) -> Member {
+        let (name, id) = (name.to_owned(), Id::of_name(name));
+        let (addresses, priority, is_keeper, is_candidate, weight) = (Vec::new(), 0, true, true, 1);
+        let profile = Profile { name, addresses, priority, is_keeper, is_candidate, weight };
+        Member { id, key: None, profile, joined: None, is_retired: false, version: String::new() }
+    }
+
+    /// A follower's, who has no link to anybody and was told of so many that are away.
+    fn told(away: Option<Away>) -> Standing {
+        let token = Token { epoch: 3, node: node_id(Id::of_name("boss")), inc: 1 };
+        let role = Role::Follower { token, via: None };
+        let (followed, vacant_since_ms, forced_until_ms) = (None, None, None);
+        let election =
+            election::Standing { role, seen: token, followed, of: 5, vacant_since_ms, forced_until_ms, away };
+        let at = Moment { wall: 0, q: Quality::Ntp, boot: BootId([0; 16]), mono: 0 };
+        let me = node_id(Id::of_name("us"));
+        Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default() }
+    }
+
+    #[test]
+    fn a_follower_without_links_knows_its_side_by_the_coordinators_word() {
+        let members = ["us", "boss", "a", "b", "c"].map(member);
+        let mode = |away| reachable(&told(away), &members, Id::of_name("us"));
+        let named = |names: &[&str]| names.iter().map(|name| node_id(Id::of_name(name))).collect();
+
+        assert_eq!(mode(None), Mode::Minority, "nobody said anything, and there is no link");
+        assert_eq!(mode(Some(Away { count: 2, nodes: named(&["a", "b"]) })), Mode::Majority);
+        assert_eq!(mode(Some(Away { count: 3, nodes: named(&["a", "b"]) })), Mode::Minority, "whoever the third is");
+    }
+
+    #[test]
+    fn of_a_node_that_needs_no_link_it_is_said_who_hears_it() {
+        let (us, now) = (Id::of_name("us"), Timestamp::UNIX_EPOCH);
+        let seen = |is_heard| {
+            let word = Some(Word { is_heard, by: "Hall".into() });
+            let seen = node(&member("a"), us, now, None, None, Reached::default(), word);
+            (seen.state, seen.last_seen.is_some(), seen.why.unwrap_or_default())
+        };
+
+        let (state, is_seen, why) = seen(Some(true));
+        assert_eq!((state, is_seen), ("current", true));
+        assert!(why.contains("Hall"), "{why}");
+        let (state, is_seen, why) = seen(Some(false));
+        assert_eq!((state, is_seen), ("lost", false));
+        assert!(why.contains("Hall"), "{why}");
+        assert_eq!(seen(None).0, "lost", "nothing is invented");
+    }
+}

@@ -20,7 +20,7 @@ use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
 use crate::core::floor::fill::Kept;
-use crate::core::id::{LogId, NodeId};
+use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::Hello;
 use crate::core::session::{Clock, Input, Me, Output, Session, Told};
 use crate::disk::store::Store;
@@ -28,7 +28,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
+/// How long a link may take for its turn to say hello.
+const TURN_MS: u64 = 3_000;
 /// How old what is shown may be while things happen.
 const LOOK_MS: u64 = 100;
 /// What is shown is renewed this often when nothing happens: times run on.
@@ -114,6 +117,22 @@ struct Linked {
     has_missed: bool,
     /// The peer was told that two nodes use its name.
     is_warned: bool,
+    /// Its turn to say hello, until it is over.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Linked {
+    /// Lets the next link have its turn when this one's vectors were exchanged, or it took too long.
+    fn end_turn(&mut self, now_ms: u64) {
+        let state = self.session.state();
+        let is_told = |hello: Arc<Hello>| {
+            let mut lags = Stream::ALL.iter().zip(&state.lag);
+            lags.all(|(stream, lag)| lag.is_known || !hello.wants.contains(stream))
+        };
+        if now_ms >= self.since_ms + TURN_MS || state.hello.is_some_and(is_told) {
+            self.turn = None;
+        }
+    }
 }
 
 /// What one thing leads to.
@@ -213,7 +232,7 @@ impl Hub {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Opened { link, peer, is_dialled_by_us } => self.opened(link, peer, is_dialled_by_us),
+            Order::Opened { link, peer, is_dialled_by_us, turn } => self.opened(link, peer, is_dialled_by_us, turn),
             Order::Heard { link, message, _permits } => {
                 self.read_clock();
                 self.input(link, Input::Heard(message));
@@ -235,7 +254,7 @@ impl Hub {
         }
     }
 
-    fn opened(&mut self, link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool) {
+    fn opened(&mut self, link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool, turn: OwnedSemaphorePermit) {
         if !self.is_member(peer) {
             return link.end(Ended::NoMember);
         }
@@ -273,6 +292,7 @@ impl Hub {
             is_slow: false,
             has_missed: false,
             is_warned: false,
+            turn: Some(turn),
         };
         self.care.opened(number);
         self.links.insert(number, linked);
@@ -282,7 +302,11 @@ impl Hub {
     /// Gives a session what happened; what it says to that is done by [`Hub::settle`].
     fn input(&mut self, number: LinkNumber, input: Input) {
         let Some(linked) = self.links.get_mut(&number) else { return };
-        match linked.session.input(self.now_ms, input, &*self.parts.store) {
+        let is_done = linked.session.input(self.now_ms, input, &*self.parts.store);
+        if linked.turn.is_some() {
+            linked.end_turn(self.now_ms);
+        }
+        match is_done {
             Ok(()) => self.work.push_back(Work::Pump(number)),
             Err(unreadable) => self.end(number, Ended::Unreadable(unreadable.to_string())),
         }
@@ -473,6 +497,9 @@ impl Hub {
 
     fn tick(&mut self) {
         let now_ms = self.now_ms;
+        for linked in self.links.values_mut().filter(|linked| linked.turn.is_some()) {
+            linked.end_turn(now_ms);
+        }
         let is_due = |linked: &Linked| linked.session.poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms);
         let due: Vec<_> = self.links.iter().filter(|(_, linked)| is_due(linked)).map(|(number, _)| *number).collect();
         for number in due {

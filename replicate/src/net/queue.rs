@@ -26,8 +26,8 @@ const LOGS_MAX: usize = 4096;
 pub type LinkNumber = u64;
 
 pub enum Order {
-    /// A link is up.
-    Opened { link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool },
+    /// A link is up. It has its turn to say hello until both have told how far they have come.
+    Opened { link: Arc<Link>, peer: NodeId, is_dialled_by_us: bool, turn: OwnedSemaphorePermit },
     /// A peer said something; the permits bound how much of it waits.
     Heard { link: LinkNumber, message: Message, _permits: [OwnedSemaphorePermit; 2] },
     /// A link's writer has caught up.

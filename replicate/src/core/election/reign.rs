@@ -1,6 +1,8 @@
 //! The coordinator's side: heartbeats, who follows, handing over, giving back, and the story of two reigns at once.
 
-use super::{AWAY_MAX, Away, Because, By, Election, MESH_MAX, Message, Mode, NoHandOver, Output, Phase, Token, Told};
+use super::{
+    AWAY_MAX, Away, Because, By, Election, MESH_MAX, Member, Message, Mode, NoHandOver, Output, Phase, Token, Told,
+};
 use crate::core::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,8 +162,9 @@ impl Election {
         if self.roster.len() <= MESH_MAX || self.now_ms < reign.since_ms + self.answers_ms() {
             return None;
         }
-        let away = self.roster.members().map(|member| member.node).filter(|node| !self.follows(reign, *node));
-        let mut nodes: Vec<NodeId> = away.collect();
+        let following: BTreeSet<NodeId> = self.following(reign).map(|member| member.node).collect();
+        let members = self.roster.members().map(|member| member.node);
+        let mut nodes: Vec<NodeId> = members.filter(|node| !following.contains(node)).collect();
         let count = nodes.len();
         nodes.truncate(AWAY_MAX);
         Some(Away { count, nodes })
@@ -172,17 +175,21 @@ impl Election {
         2 * self.settings.heartbeat_ms
     }
 
-    /// Whether a member follows, this node included.
-    fn follows(&self, reign: &Reign, node: NodeId) -> bool {
-        let is_fresh = |ack: &Ack| self.now_ms < ack.sent_ms + self.window_of(node);
-        node == self.me || reign.acks.get(&node).is_some_and(is_fresh)
+    /// The members that follow, this node included: as [`Election::side`] says, without a set and without looking
+    /// anything up. It is asked at each answer to each heartbeat.
+    fn following<'a>(&'a self, reign: &'a Reign) -> impl Iterator<Item = &'a Member> {
+        let mut acks = reign.acks.iter().peekable();
+        self.roster.members().filter(move |member| {
+            while acks.next_if(|(node, _)| **node < member.node).is_some() {}
+            let ack = acks.peek().filter(|(node, _)| **node == member.node);
+            let is_fresh = ack.is_some_and(|(_, ack)| self.now_ms < ack.sent_ms + self.window_for(member.is_candidate));
+            member.node == self.me || is_fresh
+        })
     }
 
-    /// What the side that follows is. As [`Election::side`] says, without a set: it is asked at each answer to each
-    /// heartbeat.
+    /// What the side that follows is.
     pub(super) fn mode(&self, reign: &Reign) -> Mode {
-        let followers = reign.acks.keys().copied().filter(|node| *node != self.me && self.follows(reign, *node));
-        self.roster.mode(followers.chain([self.me]))
+        self.roster.mode_of(self.following(reign))
     }
 
     /// A follower has answered a heartbeat.
@@ -293,7 +300,10 @@ impl Election {
     /// Returns how long a follower's answer counts: a candidate's as long as its lease. The others' longer by a
     /// heartbeat; for that time two halves of a fleet may both count one of them, and only the fence tells them apart.
     fn window_of(&self, node: NodeId) -> u64 {
-        let is_candidate = self.roster.is_candidate(node);
+        self.window_for(self.roster.is_candidate(node))
+    }
+
+    fn window_for(&self, is_candidate: bool) -> u64 {
         let extra_ms = if is_candidate { 0 } else { self.settings.heartbeat_others_ms };
         self.settings.lease_ms + extra_ms
     }

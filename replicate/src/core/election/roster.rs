@@ -109,11 +109,16 @@ impl Roster {
 
     /// Returns what a side of the fleet is.
     pub fn mode(&self, side: impl Iterator<Item = NodeId>) -> Mode {
+        self.mode_of(side.filter_map(|node| self.get(node)))
+    }
+
+    /// The same of members of this roster.
+    pub fn mode_of<'a>(&self, side: impl Iterator<Item = &'a Member>) -> Mode {
         if self.members.len() <= 1 {
             return Mode::Alone;
         }
         let (mut weight, mut has_primary) = (0, false);
-        for member in side.filter_map(|node| self.get(node)) {
+        for member in side {
             weight += u64::from(member.weight);
             has_primary |= self.primary == Some(member.node);
         }
