@@ -134,5 +134,10 @@ pub fn settled(members: &[&Member]) -> Option<String> {
 
 /// Waits until they are [`settled`].
 pub fn wait_settled(members: &[&Member]) -> String {
-    until("the nodes to be in step", IN_STEP, || settled(members))
+    in_step("the nodes to be in step", || settled(members))
+}
+
+/// Waits for as long as nodes may take to find each other.
+pub fn in_step<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until(what, IN_STEP, probe)
 }

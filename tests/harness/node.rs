@@ -201,6 +201,16 @@ impl Node {
         self.token = answer["token"].as_str().expect("a token").into();
     }
 
+    /// The same, if it can be by now: it may be about to begin anew.
+    pub fn try_log_in(&mut self) -> bool {
+        let login = json!({"email": EMAIL, "password": PASSWORD});
+        let sent = client().post(self.at("/api/v1/auth/login")).json(&login).send();
+        let Some(answer) = sent.ok().map(Answer::of).filter(|answer| answer.status == 200) else { return false };
+        self.http = client();
+        self.token = answer.body["token"].as_str().expect("a token").into();
+        true
+    }
+
     /// Its process id; 0 if it does not run.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)

@@ -18,7 +18,7 @@ use replicate::core::session::{self, Told};
 use replicate::net::{Ended, Event, Hub, Patience, SUBPROTOCOL, Settings, websocket_config};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest};
 
 use super::join::Bootstrap;
 use super::tls::{DialError, PeerKey, dial};
@@ -44,6 +44,10 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 const COURTESY: Duration = Duration::from_millis(700);
 /// Links at once. Every node has a link to every other: more nodes than this need another shape.
 pub const LINKS_MAX: usize = 64;
+/// How a refusal is called of whose place another box took.
+pub const REPLACED: &str = "replaced";
+/// Characters of it that are shown.
+const REFUSAL_CHARS_MAX: usize = 500;
 /// The last token that was seen: the fence of the election.
 const TOKEN_FILE: &str = "token.json";
 
@@ -70,6 +74,8 @@ struct Known {
     fleet: Option<Id>,
     members: Vec<Member>,
     bootstrap: Option<Bootstrap>,
+    /// Another box has this one's place.
+    is_replaced: bool,
 }
 
 impl Fleet {
@@ -80,11 +86,17 @@ impl Fleet {
         let us = self.0.store.node();
         let is_in = members.iter().any(|member| member.id == us);
         let bootstrap = if is_in && fleet.is_some() { None } else { self.bootstrap() };
-        if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired) {
+        let is_replaced = self.replaced_since(PeerKey(self.0.identity.spki)).is_ok_and(|since| since.is_some());
+        if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired && !is_replaced) {
             self.tell_own_address(own);
             self.tell_inventory();
         }
-        Known { fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)), members, bootstrap }
+        Known {
+            fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)),
+            members,
+            bootstrap,
+            is_replaced,
+        }
     }
 
     /// Addresses change; the others learn of it from the roster.
@@ -155,14 +167,22 @@ impl Fleet {
         let us = self.0.store.node();
         let Some(hub) = self.hub_of(id) else { return };
         let believed: Vec<&Member> = known.members.iter().filter(|member| !member.is_retired).collect();
-        let is_in = believed.iter().any(|member| member.id == us);
+        let key_of = |member: &Member| member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
+        let keys = believed.iter().filter_map(|member| Some((member.id, key_of(member)?))).collect();
+        self.0.keys.send_if_modified(|known| {
+            keys != *known && {
+                *known = keys;
+                true
+            }
+        });
+        let is_in = believed.iter().any(|member| member.id == us) && !known.is_replaced;
         if is_in {
             let first =
                 believed.iter().min_by_key(|member| (member.joined.as_ref().map(|joined| joined.at), member.id));
             let first = first.map(|member| member.id);
             hub.roster(believed.iter().map(|member| candidate(member, first)).collect());
         } else if known.members.iter().any(|member| member.id == us) {
-            // This node was retired: it belongs to nobody's roster, also not to its own.
+            // This node was retired or replaced: it belongs to nobody's roster, also not to its own.
             hub.roster(Vec::new());
             dialling.values().for_each(JoinHandle::abort);
             dialling.clear();
@@ -170,8 +190,7 @@ impl Fleet {
         }
         let mut wanted: BTreeMap<Id, Peer> = BTreeMap::new();
         for member in believed.iter().filter(|member| member.id != us && is_in) {
-            let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
-            if let Some(key) = key {
+            if let Some(key) = key_of(member) {
                 wanted.insert(member.id, Peer { id: member.id, key });
             }
         }
@@ -356,16 +375,28 @@ impl Fleet {
         called(node, self.0.store.member(node).ok().flatten().as_ref())
     }
 
-    /// Carries a link that another node dialled. Whoever calls has looked the key up in the roster.
-    pub async fn accept<S>(&self, socket: S, peer: Id)
+    /// Until the roster gives a member another key.
+    async fn has_other_key(&self, member: Id, key: PeerKey) {
+        let mut keys = self.0.keys.subscribe();
+        // A sender that is gone ends all anyway.
+        let _ = keys.wait_for(|keys| keys.get(&member).is_some_and(|known| *known != key)).await;
+    }
+
+    /// Carries a link that another node dialled, for as long as its key is the member's. Whoever calls has looked it up in the
+    /// roster.
+    pub async fn accept<S>(&self, socket: S, peer: Id, key: PeerKey)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let Some(hub) = self.hub() else { return };
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
         let socket = WebSocketStream::from_raw_socket(socket, role, Some(websocket_config())).await;
-        let ended = hub.run_link(socket, node_id(peer), false).await;
-        tracing::debug!(%peer, %ended, "a link that was dialled to us ended");
+        tokio::select! {
+            ended = hub.run_link(socket, node_id(peer), false) => {
+                tracing::debug!(%peer, %ended, "a link that was dialled to us ended");
+            }
+            () = self.has_other_key(peer, key) => tracing::info!(%peer, "a link ended: the key behind it is not the node's any more"),
+        }
     }
 }
 
@@ -436,7 +467,11 @@ async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
         match fleet.dial_link(&peer).await {
             Ok(socket) => {
                 wait = WAIT_MIN;
-                let ended = hub.run_link(socket, node, true).await;
+                let ended = tokio::select! {
+                    ended = hub.run_link(socket, node, true) => ended,
+                    // The next task dials with the new key.
+                    () = fleet.has_other_key(peer.id, peer.key) => return,
+                };
                 tracing::debug!(peer = %peer.id, %ended, "a link that we dialled ended");
                 // Both ends wait for the next hello; but never twice in a row without a pause.
                 is_anew = ended == Ended::Anew && !is_anew;
@@ -445,6 +480,10 @@ async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
                 }
             }
             Err(why) => fleet.was_not_reached(peer.id, clock::wall(), why),
+        }
+        let is_other = fleet.0.keys.borrow().get(&peer.id).is_some_and(|key| *key != peer.key);
+        if is_other {
+            return;
         }
         tokio::time::sleep(jittered(wait)).await;
         wait = (wait * 2).min(WAIT_MAX);
@@ -483,6 +522,22 @@ impl Fleet {
         let mut request = uri.into_client_request().map_err(|error| error.to_string())?;
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(websocket_config())).await;
-        shaken.map(|(socket, _)| socket).map_err(|error| format!("{address} does not speak with us: {error}"))
+        shaken.map(|(socket, _)| socket).map_err(|error| {
+            if let tungstenite::Error::Http(answer) = &error {
+                self.was_refused(answer.body().as_deref().unwrap_or_default());
+            }
+            format!("{address} does not speak with us: {error}")
+        })
+    }
+
+    /// A member does not let us in: if it is because another box has our place, people are told in its words.
+    fn was_refused(&self, body: &[u8]) {
+        let told: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(words) = told["detail"].as_str().filter(|_| told["code"] == REPLACED) {
+            let words: String = words.chars().filter(|c| !c.is_control()).take(REFUSAL_CHARS_MAX).collect();
+            if held(&self.0.replaced).replace(words).is_none() {
+                self.0.live.bump();
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
-//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (dialling, and what the hub of
+//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links` (dialling, and what the hub of
 //! `replicate` is told), `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
 //! people), `levels` (of the other nodes, for who looks at all rooms). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
@@ -10,6 +10,7 @@ pub mod call;
 pub mod join;
 pub mod levels;
 mod links;
+pub mod replace;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use replicate::core::election::{Gated, Token, Why};
 use replicate::core::id::NodeId;
 use replicate::net::Hub;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
 use crate::access::identity::Identity;
@@ -34,7 +35,7 @@ use crate::service::moment;
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
 use crate::sys::clock;
-pub use links::PEER_PATH;
+pub use links::{PEER_PATH, REPLACED};
 use tls::PeerKey;
 
 /// Things that happened to the fleet that are kept for people, newest last.
@@ -77,6 +78,12 @@ struct Inner {
     look: Notify,
     /// This process has said what it is.
     has_told: AtomicBool,
+    /// The key of each member, as the roster has it: a link under another one ends.
+    keys: watch::Sender<BTreeMap<Id, PeerKey>>,
+    /// What another node said: that another box has this one's place.
+    replaced: Mutex<Option<String>>,
+    /// This box goes on as another node.
+    is_to_begin_anew: AtomicBool,
 }
 
 /// How reaching a node went.
@@ -95,7 +102,7 @@ pub struct Story {
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
     /// One word: `elected`, `lost`, `healed`, `handed_over`, `forced`, `linked`, `unlinked`, `fork`, `clone`, `own_future`,
-    /// `renewed`, `doubled`, `healed_records`, `trouble`.
+    /// `renewed`, `doubled`, `healed_records`, `replaced`, `trouble`.
     pub kind: &'static str,
     /// A sentence.
     pub text: String,
@@ -140,6 +147,9 @@ impl Fleet {
             levels: levels::Gathered::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),
+            keys: watch::Sender::default(),
+            replaced: Mutex::default(),
+            is_to_begin_anew: AtomicBool::new(false),
         }))
     }
 

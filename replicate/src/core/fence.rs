@@ -6,7 +6,7 @@
 //! of entries alone, never by the order they came in.
 
 use crate::core::entry::Entry;
-use crate::core::id::{Dot, NodeId, Position, Stream};
+use crate::core::id::{Dot, LogId, NodeId, Origin, Position, Stream};
 use crate::core::log::index_keys;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
@@ -41,6 +41,8 @@ pub struct Fence {
     pub sec: Last,
     /// In `cfg`.
     pub cfg: Last,
+    /// From this incarnation on it counts again: another machine goes on under the node's name. None: never.
+    pub until: Option<u32>,
 }
 
 impl Fence {
@@ -69,9 +71,10 @@ pub struct Fencing {
 /// All of them, by place.
 pub type Fencings = BTreeMap<Position, Fencing>;
 
-/// Where each fenced node's policy ends: of several fences the lowest.
+/// Where each fenced node's policy ends, by the incarnation with which it begins again: of several fences with the same
+/// the lowest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits(BTreeMap<(NodeId, Stream), Last>);
+pub struct Limits(BTreeMap<(NodeId, Stream), BTreeMap<Option<u32>, Last>>);
 
 impl Limits {
     /// Returns the limits of the fences that hold.
@@ -81,25 +84,46 @@ impl Limits {
     }
 
     fn all(fences: impl Iterator<Item = (Position, Fence)>) -> Self {
-        let mut limits = BTreeMap::new();
+        let mut limits: BTreeMap<_, BTreeMap<Option<u32>, Last>> = BTreeMap::new();
         for (by, fence) in fences {
             for stream in FENCED {
                 let Some(last) = fence.last(stream, by) else { continue };
-                let lowest = limits.entry((fence.node, stream)).or_insert(last);
+                let lowest = limits.entry((fence.node, stream)).or_default().entry(fence.until).or_insert(last);
                 *lowest = last.min(*lowest);
             }
         }
         Self(limits)
     }
 
+    /// Returns the last place of a log that counts; the greatest number if all of it does.
+    pub fn end(&self, log: LogId) -> u64 {
+        let lasts = self.0.get(&(log.node, log.stream)).into_iter().flatten();
+        lasts.map(|(until, last)| end(log.inc, *last, *until)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether another machine goes on under a node's name from a later incarnation on.
+    pub fn is_replaced(&self, us: Origin) -> bool {
+        let untils = self.0.get(&(us.node, Stream::Sec)).into_iter().flatten().filter_map(|(until, _)| *until);
+        untils.max().is_some_and(|until| us.inc < until)
+    }
+
     /// Whether a place lies beyond its author's fence.
     pub fn is_beyond(&self, at: Position) -> bool {
-        let last = self.0.get(&(at.dot.node, at.stream));
-        last.is_some_and(|last| Last { inc: at.dot.inc, seq: at.dot.seq } > *last)
+        at.dot.seq > self.end(at.log())
     }
 }
 
-/// A fenced node, in one stream.
+/// The last place of an incarnation that counts, by one fence.
+fn end(inc: u32, last: Last, until: Option<u32>) -> u64 {
+    match inc.cmp(&last.inc) {
+        _ if until.is_some_and(|until| until <= inc) => u64::MAX,
+        Ordering::Less => u64::MAX,
+        Ordering::Equal => last.seq,
+        Ordering::Greater => 0,
+    }
+}
+
+/// A fenced node, in one stream: for good, or until an incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fenced {
     /// The node.
@@ -108,11 +132,13 @@ pub struct Fenced {
     pub stream: Stream,
     /// The last place that counts.
     pub last: Last,
+    /// From this incarnation on it counts again.
+    pub until: Option<u32>,
     /// How many entries are here that lie beyond it. The first of a log, which says nothing, is not counted.
     pub beyond: u64,
 }
 
-/// Returns every fenced node, in each stream of policy.
+/// Returns every fenced node, in each stream of policy, once for each incarnation with which it counts again.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
@@ -122,16 +148,16 @@ pub fn fenced(view: &impl View) -> Result<Vec<Fenced>, Unreadable> {
         return Ok(Vec::new());
     }
     let heads = view.heads()?;
-    let of = |(&(node, stream), &last): (&(NodeId, Stream), &Last)| {
+    let of = |node, stream, last: Last, until| {
         let logs = heads.iter().filter(|(log, _)| (log.node, log.stream) == (node, stream));
-        let beyond = logs.map(|(log, head)| match log.inc.cmp(&last.inc) {
-            Ordering::Less => 0,
-            Ordering::Equal => head.seq.saturating_sub(last.seq),
-            Ordering::Greater => head.seq - 1,
-        });
-        Fenced { node, stream, last, beyond: beyond.sum() }
+        let beyond = logs.map(|(log, head)| head.seq.saturating_sub(end(log.inc, last, until).max(1)));
+        Fenced { node, stream, last, until, beyond: beyond.sum() }
     };
-    Ok(limits.0.iter().map(of).collect())
+    let all = limits.0.iter().flat_map(|(&(node, stream), lasts)| {
+        let of = &of;
+        lasts.iter().map(move |(until, last)| of(node, stream, *last, *until))
+    });
+    Ok(all.collect())
 }
 
 /// Takes note of an entry that has just joined its log. Returns the records that have to be built anew, because entries
@@ -156,26 +182,12 @@ pub(crate) fn note<V: View>(
         }
     }
     let limits = staged.limits().clone();
-    let changed: BTreeSet<(NodeId, Stream)> = limits
-        .0
-        .keys()
-        .chain(limits_before.0.keys())
-        .filter(|of| limits.0.get(of) != limits_before.0.get(of))
-        .copied()
-        .collect();
     for (log, head) in staged.heads()? {
-        if !changed.contains(&(log.node, log.stream)) {
-            continue;
+        let (one, two) = (limits_before.end(log).min(head.seq), limits.end(log).min(head.seq));
+        if one != two {
+            let (from, to) = (one.min(two) + 1, one.max(two));
+            each(staged, log.at(from), to, |_, entry| touched.extend(record_of(schema, entry)))?;
         }
-        let last = |limits: &Limits| limits.0.get(&(log.node, log.stream)).copied();
-        let seq = |last: Option<Last>| match last {
-            Some(last) if last.inc < log.inc => 0,
-            Some(last) if last.inc == log.inc => last.seq.min(head.seq),
-            Some(_) | None => head.seq,
-        };
-        let (one, two) = (seq(last(&limits_before)), seq(last(&limits)));
-        let (from, to) = (one.min(two) + 1, one.max(two));
-        each(staged, log.at(from), to, |_, entry| touched.extend(record_of(schema, entry)))?;
     }
     Ok(touched)
 }

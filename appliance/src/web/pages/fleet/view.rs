@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::qr;
@@ -38,6 +39,8 @@ pub struct View {
     pub honesty: Honesty,
     /// A node that somebody is about to retire.
     pub retiring: Option<Retiring>,
+    /// A node whose place somebody is about to give to another box.
+    pub replacing: Option<Replacing>,
     /// An invitation that was just made.
     pub invitation: Option<Invitation>,
     /// All nodes.
@@ -91,6 +94,21 @@ pub struct Retiring {
     pub confirm: Field,
 }
 
+/// A node whose place is about to be given to another box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacing {
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub name: String,
+    /// When it was last heard.
+    pub heard_text: String,
+    /// Why it cannot be.
+    pub denied: Option<String>,
+    /// How long the invitation may hold.
+    pub holds: Vec<Choice>,
+}
+
 /// Shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
@@ -104,6 +122,8 @@ pub struct Invitation {
     pub command: String,
     /// For whom and how long.
     pub holds_text: String,
+    /// Whose place it is for.
+    pub replaces: Option<String>,
 }
 
 /// A node.
@@ -131,6 +151,8 @@ pub struct NodeLine {
     pub url: Option<String>,
     /// Where to retire it.
     pub retire_url: Option<String>,
+    /// Where to give its place to another box.
+    pub replace_url: Option<String>,
 }
 
 /// Something that happened.
@@ -187,12 +209,34 @@ impl Retiring {
     }
 }
 
+impl Replacing {
+    /// Of a node; none of one that is retired.
+    pub fn of(node: &NodeView, fleet: &FleetView, denied: Option<String>, clock: &Clock) -> Option<Self> {
+        let runs = format!("{} is reached: it runs. Only the place of a node that is lost can be taken.", node.name);
+        let denied = denied.or_else(|| (node.is_here || node.is_reached()).then_some(runs));
+        let denied = denied.or_else(|| Honesty::of(fleet, clock).waits);
+        let holds = choices(&HOLDS, HOLDS[0].0);
+        let heard_text = heard(node.last_seen, clock);
+        let (id, name) = (node.id.clone(), node.name.clone());
+        (node.state != "retired").then_some(Self { id, name, heard_text, denied, holds })
+    }
+}
+
+/// `last heard today, 09:02`.
+pub fn heard(at: Option<Timestamp>, clock: &Clock) -> String {
+    match at {
+        Some(at) => format!("last heard {}", within(&clock.day_and_time(at))),
+        None => "not heard since this node started".to_owned(),
+    }
+}
+
 impl Invitation {
     /// Of one that was made.
-    pub fn of(made: &fleet::Invitation, sent: &Sent) -> Self {
+    pub fn of(made: &fleet::Invitation, sent: &Sent, clock: &Clock) -> Self {
         let holds = HOLDS.iter().find(|(seconds, _)| *seconds == sent.text("expires_seconds"));
         let holds = holds.map_or("an hour".to_owned(), |(_, label)| label.to_lowercase());
         let nodes = sent.text("uses").trim().parse().unwrap_or(1);
+        let place = |place: &fleet::Place| format!("{}, {}", place.name, heard(place.last_seen, clock));
         let picture = qr::svg(&made.token).unwrap_or_default();
         Self {
             token: made.token.clone(),
@@ -200,6 +244,7 @@ impl Invitation {
             qr_url: format!("data:image/svg+xml;base64,{}", STANDARD.encode(picture)),
             command: format!("rakkr join --data-dir {DATA_DIR} {}", made.token),
             holds_text: format!("for {holds}, {}", words::count(nodes, "node", "nodes in all")),
+            replaces: made.replaces.as_ref().map(place),
         }
     }
 }
@@ -213,7 +258,8 @@ pub fn wanted(sent: &Sent) -> Result<Wanted, Problem> {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Problem::unprocessable(field, "A whole number.")),
     };
-    Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")? })
+    let replaces = Some(sent.text("replaces").trim().to_owned()).filter(|node| !node.is_empty());
+    Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")?, replaces })
 }
 
 impl Invite {
@@ -245,6 +291,8 @@ impl NodeLine {
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
             retire_url: (can_retire && !node.is_here && node.state != "retired")
                 .then(|| format!("/fleet?retire={}", node.id)),
+            replace_url: (can_retire && !node.is_here && ["lost", "lapsed"].contains(&node.state))
+                .then(|| format!("/fleet?replace={}", node.id)),
         }
     }
 }
@@ -262,11 +310,7 @@ fn state(node: &NodeView) -> (&'static str, &'static str, String) {
 }
 
 fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock) -> Vec<String> {
-    let heard = match node.last_seen {
-        _ if node.is_here || is_reached => None,
-        Some(at) => Some(format!("last heard {}", within(&clock.day_and_time(at)))),
-        None => Some("not heard since this node started".to_owned()),
-    };
+    let heard = (!node.is_here && !is_reached).then(|| heard(node.last_seen, clock));
     let (free, all) = node.disk_bytes;
     let disk = (all > 0).then(|| format!("{} free of {}", words::bytes(free), words::bytes(all)));
     let off = node.clock_offset_ms.filter(|ms| ms.abs() >= CLOCK_OFF_MS);
@@ -411,6 +455,24 @@ mod tests {
     }
 
     #[test]
+    fn the_place_of_a_lost_node_and_of_no_other_is_offered_to_another_box() {
+        let states = ["current", "behind", "lost", "lapsed", "retired"];
+        let offered = states.map(|state| NodeLine::of(&node("a", state), None, None, true, &clock()).replace_url);
+        assert_eq!(offered.map(|url| url.is_some()), [false, false, true, true, false]);
+        let lost = NodeLine::of(&node("a", "lost"), None, None, false, &clock());
+        assert_eq!(lost.replace_url, None, "who may not retire");
+
+        let asked = |node: &NodeView, mode| {
+            Replacing::of(node, &fleet(Some(mode), &["current", "current", "lost"]), None, &clock())
+        };
+        let place = asked(&node("b", "lost"), "majority").unwrap();
+        assert_eq!((place.heard_text.as_str(), place.denied), ("last heard today, 09:02", None));
+        assert!(asked(&node("b", "lost"), "minority").unwrap().denied.unwrap().contains("wait"));
+        assert!(asked(&node("b", "behind"), "majority").unwrap().denied.unwrap().contains("runs"));
+        assert_eq!(asked(&node("b", "retired"), "majority"), None);
+    }
+
+    #[test]
     fn a_minority_is_told_that_retiring_waits_before_anything_is_typed() {
         let part = fleet(Some("minority"), &["current", "lost", "lost"]);
         let retiring = Retiring::of(&part.nodes[1], &part, Field::default(), None, &clock()).unwrap();
@@ -428,13 +490,21 @@ mod tests {
 
     #[test]
     fn an_invitation_says_for_whom_and_how_long() {
-        let made = fleet::Invitation { token: "abc".into(), phrase: "a-b-c-d".into(), expires_at: String::new() };
+        let made = fleet::Invitation {
+            token: "abc".into(),
+            phrase: "a-b-c-d".into(),
+            expires_at: String::new(),
+            replaces: None,
+        };
         let sent = Sent(vec![("expires_seconds".into(), "86400".into()), ("uses".into(), "3".into())]);
-        let shown = Invitation::of(&made, &sent);
+        let shown = Invitation::of(&made, &sent, &clock());
         assert_eq!((shown.words.as_str(), shown.holds_text.as_str()), ("a b c d", "for a day, 3 nodes in all"));
         assert_eq!(shown.command, "rakkr join --data-dir /var/lib/rakkr abc");
         assert!(shown.qr_url.starts_with("data:image/svg+xml;base64,"));
-        assert_eq!(wanted(&sent).unwrap().uses, Some(3));
+        assert_eq!(
+            (wanted(&sent).unwrap().uses, wanted(&sent).unwrap().replaces, shown.replaces),
+            (Some(3), None, None)
+        );
         let bad = Sent(vec![("uses".into(), "-1".into())]);
         assert_eq!(wanted(&bad).unwrap_err().field.as_deref(), Some("uses"));
     }
