@@ -31,6 +31,13 @@ impl Member {
         Member::placed(None)
     }
 
+    /// The same, and seen by who looks at this machine's loopback.
+    pub fn announced() -> Member {
+        let data = tempfile::tempdir().expect("a folder");
+        let node = Node::start_at(None, "none", data.path(), &["--mdns-interface", "lo"]);
+        Member { node, _data: Some(data) }
+    }
+
     /// At the end of a cable, unclaimed.
     pub fn at(cables: &Cables, node: usize) -> Member {
         Member::placed(Some(cables.place(node)))

@@ -109,6 +109,10 @@ impl Node {
         node.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_rakkr"), "node", "--jack-server", &self.server]);
         let listen = self.place.as_ref().map_or("127.0.0.1:0".to_owned(), |place| format!("{}:8443", place.address));
         node.args(["--listen", &listen, "--http", "127.0.0.1:0", "--data-dir"]).arg(&self.data).args(&self.args);
+        // What one test announces another would hear.
+        if !self.args.iter().any(|arg| arg == "--mdns-interface") {
+            node.arg("--no-mdns");
+        }
         if !self.args.iter().any(|arg| arg == "--connect" || arg == "--with-capture") {
             node.arg("--no-capture");
         }

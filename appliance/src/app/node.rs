@@ -19,7 +19,7 @@ use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
 use crate::fleet::join::has_joined;
-use crate::fleet::{self, Fleet, replace};
+use crate::fleet::{self, Fleet, mdns, replace};
 use crate::service::child::{Child, Keeper, Plan};
 use crate::service::listen::KeptFiles;
 use crate::service::render::worker::Renderer;
@@ -53,6 +53,8 @@ pub struct Options {
     pub claim_window_minutes: u32,
     /// `/metrics` without a token from loopback.
     pub has_open_metrics: bool,
+    /// On which interfaces it is announced; none named is all that it listens on, none at all is not.
+    pub mdns: Option<Vec<String>>,
 }
 
 /// What a node says when it is ready.
@@ -166,9 +168,14 @@ fn run_once(
         started_us,
         files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
+    let mut announcing = None;
     let served = serve_until(options, runtime, &identity, app, stop, |at, plain_url| {
         present(&access, &name, &identity, at);
         fleet.look_anew();
+        announcing = options.mdns.clone().and_then(|interfaces| {
+            let begun = fleet.announce(mdns::Plan { listen: at, interfaces });
+            begun.inspect_err(|error| tracing::warn!(%error, "this node is not announced on the network")).ok()
+        });
         let claim_code = match access.claim_state(moment(clock::now())) {
             Ok(ClaimState::Open { code, .. }) => Some(code),
             Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
@@ -177,6 +184,7 @@ fn run_once(
         ready(&told, &access);
         notify::ready();
     });
+    drop(announcing);
     fleet.stop();
     supervisor.stop();
     let is_over = !matches!(served, Ok(Ended::Anew { .. }));

@@ -24,6 +24,7 @@ use super::join::Bootstrap;
 use super::tls::{DialError, PeerKey, dial};
 use super::{Fleet, held, id_of, node_id};
 use crate::access::acts::EditFleet;
+use crate::access::fleet::hex;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
 use crate::service::live::Live;
@@ -502,10 +503,12 @@ impl Fleet {
     async fn dial_link(&self, peer: &Peer) -> Result<Dialled, String> {
         let (store, id) = (self.0.store.clone(), peer.id);
         let member = tokio::task::spawn_blocking(move || store.member(id).ok().flatten()).await.ok().flatten();
-        let addresses = match member {
+        let mut addresses = match member {
             Some(member) if !member.profile.addresses.is_empty() => member.profile.addresses,
             _ => self.bootstrap().map(|kept| kept.addresses).unwrap_or_default(),
         };
+        let seen = held(&self.0.nearby).addresses_of(peer.id, &hex(&peer.key.0));
+        addresses.extend(seen.into_iter().filter(|seen| !addresses.contains(seen)).collect::<Vec<_>>());
         let mut last = DialError::NoAddress.to_string();
         for address in addresses {
             match self.dial_at(&address, peer.key).await {

@@ -2,7 +2,7 @@
 //!
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links` (dialling, and what the hub of
 //! `replicate` is told), `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
-//! people), `levels` (of the other nodes, for who looks at all rooms). Does not live here: how records merge and who is
+//! people), `levels` (of the other nodes, for who looks at all rooms), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
 //! all down records as ever.
 
@@ -10,6 +10,8 @@ pub mod call;
 pub mod join;
 pub mod levels;
 mod links;
+pub mod mdns;
+pub mod nearby;
 pub mod replace;
 pub mod state;
 #[cfg(test)]
@@ -82,6 +84,8 @@ struct Inner {
     keys: watch::Sender<BTreeMap<Id, PeerKey>>,
     /// What another node said: that another box has this one's place.
     replaced: Mutex<Option<String>>,
+    /// Recorders that are seen on the network.
+    nearby: Mutex<nearby::Nearby>,
     /// This box goes on as another node.
     is_to_begin_anew: AtomicBool,
 }
@@ -149,6 +153,7 @@ impl Fleet {
             has_told: AtomicBool::new(false),
             keys: watch::Sender::default(),
             replaced: Mutex::default(),
+            nearby: Mutex::default(),
             is_to_begin_anew: AtomicBool::new(false),
         }))
     }

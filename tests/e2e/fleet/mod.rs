@@ -7,6 +7,7 @@
 mod bad_line;
 mod coordinator;
 mod cut;
+mod nearby;
 mod new_box;
 mod split;
 mod strangers;

@@ -60,7 +60,7 @@ fn another_box_goes_on_as_a_lost_node_and_the_old_one_is_refused() {
     let new = went_on_as(&hall, new);
     wait_settled(&[&first, &second, &new]);
     assert_eq!(first.says_of(&hall).expect("the member")["name"], "Hall B");
-    assert_eq!(new.get("/api/v1/room").is(200)["name"], "Great hall");
+    assert_eq!(new.get("/api/v1/status").is(200)["room"]["name"], "Great hall");
     for (id, state) in [(&kept, "ready"), (&running, "incomplete")] {
         for member in [&new, &first] {
             let said = recording(member, id, "it to be said whose audio is gone", |said| said["was_replaced"] == true);

@@ -17,6 +17,7 @@ use crate::access::invitations::{Invited, Replaced, Token};
 use crate::domain::access::{Permission, Target};
 use crate::fleet::call::CallError;
 use crate::fleet::join::Admission;
+use crate::fleet::nearby::NearbyView;
 use crate::fleet::replace::NotReplaceable;
 use crate::fleet::state::{FleetView, NodeView, StateHashes};
 use crate::store::Id;
@@ -199,6 +200,22 @@ pub async fn get_fleet(State(app): State<App>, caller: Caller) -> Result<Json<Fl
 pub fn view(app: &App, caller: &Caller) -> Result<FleetView, Problem> {
     may(app, caller, Permission::FleetRead, &Target::Fleet)?;
     Ok(app.fleet.view()?)
+}
+
+/// Recorders that are seen on the network. What they say of themselves is unproven.
+#[utoipa::path(get, path = "/api/v1/fleet/nearby", tag = "fleet",
+    responses((status = 200, body = NearbyView), (status = "4XX", body = Problem)))]
+pub async fn get_nearby(State(app): State<App>, caller: Caller) -> Result<Json<NearbyView>, Problem> {
+    blocking(move || nearby(&app, &caller)).await?.map(Json)
+}
+
+/// As [`get_nearby`].
+///
+/// # Errors
+/// It is not allowed.
+pub fn nearby(app: &App, caller: &Caller) -> Result<NearbyView, Problem> {
+    may(app, caller, Permission::FleetRead, &Target::Fleet)?;
+    Ok(app.fleet.nearby()?)
 }
 
 /// Digests of all records by stream: equal on all nodes that are current.

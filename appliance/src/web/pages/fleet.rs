@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use self::view::{ConflictLine, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
+use self::view::{Around, ConflictLine, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
 use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
@@ -53,6 +53,10 @@ fn conflicts(app: &App, caller: &Caller, clock: &Clock) -> Result<Vec<ConflictLi
     Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, clock)).collect())
 }
 
+fn around(app: &App, caller: &Caller) -> Result<Around, Problem> {
+    Ok(Around::of(&fleet::nearby(app, caller)?, denied(app, caller, Permission::FleetInvite)))
+}
+
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
     let clock = chrome::room_clock(app);
     let fleet = fleet::view(app, caller)?.settled(clock.now);
@@ -72,6 +76,7 @@ fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result
         invitation: beside.invitation,
         nodes: lines(app, &fleet, retire_denied.is_none())?,
         conflicts: conflicts(app, caller, &clock)?,
+        nearby: around(app, caller)?,
         stories: StoryLine::all(&fleet, &clock),
         invite: Invite::of(beside.sent, problem, denied(app, caller, Permission::FleetInvite)),
         role: Role::of(&fleet, denied(app, caller, Permission::FleetEdit)),
@@ -102,7 +107,8 @@ pub async fn act(
         match act.as_str() {
             "invite" => match view::wanted(&sent).and_then(|wanted| fleet::invite(&app, &caller, &wanted)) {
                 Ok(made) => {
-                    let invitation = Some(Invitation::of(&made, &sent, &chrome::room_clock(&app)));
+                    let around = fleet::nearby(&app, &caller)?;
+                    let invitation = Some(Invitation::of(&made, &sent, &around, &chrome::room_clock(&app)));
                     page(&app, &caller, &visit, Beside { invitation, ..Beside::default() })
                 }
                 Err(problem) => refused(&problem),
@@ -148,6 +154,7 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     struct Live {
         honesty: Honesty,
         conflicts: Vec<ConflictLine>,
+        nearby: Around,
         stories: Vec<StoryLine>,
         nodes: Vec<NodeLine>,
     }
@@ -161,11 +168,13 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     let live = Live {
         honesty: Honesty::of(&fleet, &clock),
         conflicts: conflicts(app, caller, &clock)?,
+        nearby: around(app, caller)?,
         stories: StoryLine::all(&fleet, &clock),
         nodes: lines(app, &fleet, can_retire)?,
     };
     pieces.add("honesty", "honesty", &live)?;
     pieces.add("fleet-conflicts", "fleet_conflicts", &live)?;
+    pieces.add("fleet-nearby", "fleet_nearby", &live)?;
     pieces.add("fleet-stories", "fleet_stories", &live)?;
     if live.nodes.len() <= WHOLE_MAX {
         return pieces.add("fleet-nodes", "fleet_nodes", &live);
