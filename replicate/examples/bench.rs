@@ -207,7 +207,7 @@ fn late_fences(folder: &Path) {
 
 fn fence_of(id: RecordId, value: &str) -> Option<Fence> {
     let last = |seq| Last { inc: 1, seq };
-    Some(Fence { node: NodeId(id.0), sec: last(1), cfg: last(value.parse().ok()?) })
+    Some(Fence { node: NodeId(id.0), sec: last(1), cfg: last(value.parse().ok()?), until: None })
 }
 
 fn line(name: &str, value: f64, unit: &str, goal: Option<f64>, peer: Option<(&str, f64)>, is_more_better: bool) {

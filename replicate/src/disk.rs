@@ -58,8 +58,8 @@ const DOOM: TableDefinition<&[u8], ()> = TableDefinition::new("doom-1");
 /// anew. Read by: scans.
 const INDEX: TableDefinition<&[u8], ()> = TableDefinition::new("index-1");
 /// Table: entries that fence; derived. Key: [`Position::key`]. Value: whether the fence holds (1), and if there is one
-/// the node (16), then of `sec` and of `cfg` the last incarnation (4) and sequence (8) that count, big-endian. Written by:
-/// the writer, building anew. Read by: the writer.
+/// the node (16), then of `sec` and of `cfg` the last incarnation (4) and sequence (8) that count, and the incarnation (4)
+/// from which on it counts again if it does, big-endian. Written by: the writer, building anew. Read by: the writer.
 const FENCE: TableDefinition<&[u8; 29], &[u8]> = TableDefinition::new("fence-1");
 /// Table: this node's floor. Key: [`LogId::key`]. Value: the last place below it (8, big-endian), the hash of its entry
 /// (32). Written by: the writer. Read by: opening, the writer.

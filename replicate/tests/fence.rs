@@ -11,8 +11,9 @@ use replicate::core::entry::{Entry, Op};
 use replicate::core::fence::{self, FENCINGS_MAX, Fenced, Fencing, Last};
 use replicate::core::id::{Dot, LogId, NodeId, Position, RecordId, Stream};
 use replicate::core::log::{Accepted, Refusal};
+use replicate::core::memory::Memory;
 use replicate::core::rebuild;
-use replicate::core::view::{Changes, Staged, View};
+use replicate::core::view::{Changes, View};
 use replicate::core::write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -189,19 +190,70 @@ fn a_node_that_retires_itself_has_said_so_and_nothing_more() {
 fn a_new_incarnation_of_a_retired_node_counts_no_more_than_the_old_one() {
     let [mut a, mut b, ..] = four();
     a.write(&[retire(2, &a)]).unwrap();
-    (b.us.inc, b.us.nonce) = (2, 77);
-    let mut staged = Staged::new(&b.state).unwrap();
-    write::open(&mut staged, &b.schema, b.us, moment(0)).unwrap();
-    let changes = staged.changes;
-    b.state.keep(changes);
+    b.renew(2);
     b.write(&[put("plan", 1, "label", "1")]).unwrap();
 
     in_both_orders(&a, &b, |node| {
         assert_eq!(node.values("plan", 1, "label"), [""; 0]);
         let last = Last { inc: 1, seq: 1 };
-        let in_stream = |stream, beyond| Fenced { node: b.us.node, stream, last, beyond };
+        let in_stream = |stream, beyond| Fenced { node: b.us.node, stream, last, until: None, beyond };
         assert_eq!(fence::fenced(&node.state).unwrap(), [in_stream(Stream::Sec, 0), in_stream(Stream::Cfg, 1)]);
     });
+}
+
+/// Another machine in the place of node 2, as it comes up: with nothing.
+fn new_box(inc: u32) -> Node {
+    let mut node = Node::new(9);
+    node.us.node = NodeId::from_u128(2);
+    node.state = Memory::default();
+    node.renew(inc);
+    node
+}
+
+#[test]
+fn who_takes_a_nodes_place_counts_and_what_the_old_one_still_writes_does_not() {
+    let [mut a, mut old, ..] = four();
+    old.write(&[put("plan", 1, "label", "1")]).unwrap();
+    a.pull(&old);
+    a.write(&[fence_until(2, 1, 2, Some(50))]).unwrap();
+    // The old one goes on, and also under the next name, as after a repaired file.
+    old.write(&[put("plan", 1, "label", "2"), put("plan", 2, "label", "3")]).unwrap();
+    old.renew(2);
+    old.write(&[put("plan", 3, "label", "4"), put("fact", 1, "facts", "5")]).unwrap();
+    let mut new = new_box(50);
+    new.pull(&a);
+    new.write(&[put("plan", 4, "label", "6")]).unwrap();
+
+    in_both_orders(&new, &old, |node| {
+        let labels = [1, 2, 3, 4].map(|plan| node.values("plan", plan, "label"));
+        assert_eq!(labels, [vec!["1".to_string()], vec![], vec![], vec!["6".to_string()]]);
+        assert_eq!(node.values("fact", 1, "facts"), ["5"], "what it recorded is a fact");
+        let of = |stream, seq, beyond| Fenced {
+            node: NodeId::from_u128(2),
+            stream,
+            last: Last { inc: 1, seq },
+            until: Some(50),
+            beyond,
+        };
+        assert_eq!(fence::fenced(&node.state).unwrap(), [of(Stream::Sec, 1, 0), of(Stream::Cfg, 2, 3)]);
+    });
+}
+
+#[test]
+fn who_took_a_nodes_place_can_be_retired_as_anybody() {
+    let [mut a, old, ..] = four();
+    a.pull(&old);
+    a.write(&[fence_until(2, 1, 1, Some(50))]).unwrap();
+    let mut new = new_box(50);
+    new.pull(&a);
+    new.write(&[put("plan", 1, "label", "1")]).unwrap();
+    a.pull(&new);
+    let value = r#"{"sec":[50,1],"cfg":[50,2]}"#.to_string();
+    let act = write::Act::Disable { group: "access".into(), value };
+    a.write(&[write::Draft { act, ..fence(2, 0, 0) }]).unwrap();
+    new.write(&[put("plan", 1, "label", "2")]).unwrap();
+
+    in_both_orders(&a, &new, |node| assert_eq!(node.values("plan", 1, "label"), ["1"]));
 }
 
 #[test]
@@ -269,7 +321,8 @@ fn more_fences_than_the_limit_are_refused_ours_and_others() {
 #[derive(Debug, Clone)]
 enum Step {
     Act { node: usize, what: u8, record: u128 },
-    Fence { node: usize, whom: u128, at: Option<(u64, u64)> },
+    Fence { node: usize, whom: u128, at: Option<(u64, u64)>, until: Option<u32> },
+    Renew { node: usize },
     Welcome { node: usize, whom: u128 },
     Hear { node: usize, from: usize, stream: usize, limit: usize },
 }
@@ -277,11 +330,14 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let act = (0..4_usize, 0..7_u8, 0..2_u128).prop_map(|(node, what, record)| Step::Act { node, what, record });
     let at = proptest::option::of((0..8_u64, 0..8_u64));
-    let fence = (0..4_usize, 1..5_u128, at).prop_map(|(node, whom, at)| Step::Fence { node, whom, at });
+    let until = prop_oneof![2 => Just(None), 1 => Just(Some(2)), 1 => Just(Some(3))];
+    let fence = (0..4_usize, 1..5_u128, at, until);
+    let fence = fence.prop_map(|(node, whom, at, until)| Step::Fence { node, whom, at, until });
+    let renew = (0..4_usize).prop_map(|node| Step::Renew { node });
     let welcome = (0..4_usize, 1..5_u128).prop_map(|(node, whom)| Step::Welcome { node, whom });
     let hear = (0..4_usize, 0..4_usize, 0..2_usize, 1..6_usize);
     let hear = hear.prop_map(|(node, from, stream, limit)| Step::Hear { node, from, stream, limit });
-    prop_oneof![4 => act, 2 => fence, 1 => welcome, 4 => hear]
+    prop_oneof![8 => act, 4 => fence, 2 => welcome, 1 => renew, 8 => hear]
 }
 
 fn lived(steps: &[Step]) -> Vec<Node> {
@@ -301,8 +357,13 @@ fn lived(steps: &[Step]) -> Vec<Node> {
                 // Refused where there is nothing to delete or to restore: also a history.
                 let _ = nodes[*node].write(&[draft]);
             }
-            Step::Fence { node, whom, at } => {
-                let draft = at.map_or_else(|| retire(*whom, &nodes[*node]), |(sec, cfg)| fence(*whom, sec, cfg));
+            Step::Renew { node } => {
+                let next = nodes[*node].us.inc + 1;
+                nodes[*node].renew(next);
+            }
+            Step::Fence { node, whom, at, until } => {
+                let here = || retire(*whom, &nodes[*node]);
+                let draft = at.map_or_else(here, |(sec, cfg)| fence_until(*whom, sec, cfg, *until));
                 nodes[*node].write(&[draft]).unwrap();
             }
             Step::Welcome { node, whom } => drop(nodes[*node].write(&[welcome(*whom)]).unwrap()),

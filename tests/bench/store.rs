@@ -112,6 +112,7 @@ fn facts(title: String, started_at: Timestamp, marks: String) -> Facts {
         peak_dbfs: Some(-9.5),
         bytes: 4_000_000_000,
         is_gone: false,
+        was_replaced: false,
     }
 }
 

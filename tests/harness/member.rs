@@ -31,6 +31,13 @@ impl Member {
         Member::placed(None)
     }
 
+    /// The same, and seen by who looks at this machine's loopback.
+    pub fn announced() -> Member {
+        let data = tempfile::tempdir().expect("a folder");
+        let node = Node::start_at(None, "none", data.path(), &["--mdns-interface", "lo"]);
+        Member { node, _data: Some(data) }
+    }
+
     /// At the end of a cable, unclaimed.
     pub fn at(cables: &Cables, node: usize) -> Member {
         Member::placed(Some(cables.place(node)))
@@ -134,5 +141,10 @@ pub fn settled(members: &[&Member]) -> Option<String> {
 
 /// Waits until they are [`settled`].
 pub fn wait_settled(members: &[&Member]) -> String {
-    until("the nodes to be in step", IN_STEP, || settled(members))
+    in_step("the nodes to be in step", || settled(members))
+}
+
+/// Waits for as long as nodes may take to find each other.
+pub fn in_step<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until(what, IN_STEP, probe)
 }

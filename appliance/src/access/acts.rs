@@ -86,6 +86,8 @@ acts! {
     JoinFleet, "fleet.join", Some(Permission::FleetJoin);
     /// Believes a node's key no more, for good.
     RetireNode, "fleet.retire", Some(Permission::FleetRetire);
+    /// Lets another box go on as a node: the old one's key is believed no more.
+    ReplaceNode, "fleet.replace", Some(Permission::FleetRetire);
     /// Takes a backup away.
     BackUp, "node.backup", Some(Permission::SystemAdmin);
     /// Changes one's own password.

@@ -32,6 +32,13 @@ pub struct Node {
     pub name: String,
     /// When it was made, as the clock said.
     pub created_at: Timestamp,
+    /// The least incarnation its records are written under: of a box that took a node's place, above all of the old one's.
+    #[serde(default = "first_incarnation")]
+    pub incarnation_min: u32,
+}
+
+fn first_incarnation() -> u32 {
+    1
 }
 
 /// A key and the certificate that goes with it.
@@ -78,9 +85,18 @@ pub fn node(folder: &Path, name: &str, ctx: &Ctx) -> io::Result<(Node, Option<St
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let node = Node { id: ctx.new_id(), name: name.to_owned(), created_at: ctx.now.wall };
-    files::replace(&path, &serde_json::to_vec_pretty(&node)?)?;
+    let created_at = ctx.now.wall;
+    let node = Node { id: ctx.new_id(), name: name.to_owned(), created_at, incarnation_min: first_incarnation() };
+    put(folder, &node)?;
     Ok((node, alarm))
+}
+
+/// Writes who this node is from its next start on.
+///
+/// # Errors
+/// The folder does not take the file.
+pub fn put(folder: &Path, node: &Node) -> io::Result<()> {
+    files::replace(&folder.join("node.json"), &serde_json::to_vec_pretty(node)?)
 }
 
 /// Writes another name into `node.json`; the id stays.
@@ -90,7 +106,7 @@ pub fn node(folder: &Path, name: &str, ctx: &Ctx) -> io::Result<(Node, Option<St
 pub fn rename(folder: &Path, name: &str) -> io::Result<()> {
     let path = folder.join("node.json");
     let node: Node = serde_json::from_slice(&std::fs::read(&path)?)?;
-    files::replace(&path, &serde_json::to_vec_pretty(&Node { name: name.to_owned(), ..node })?)
+    put(folder, &Node { name: name.to_owned(), ..node })
 }
 
 /// Loads the TLS key and certificate from `tls/`, or makes them for a host name and addresses. With a sentence if they

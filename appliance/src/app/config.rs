@@ -34,10 +34,15 @@ pub struct Config {
     pub open_metrics: Option<bool>,
     /// Minutes for which a new node may be claimed after its start.
     pub claim_window_minutes: Option<u32>,
+    /// Announces itself on the network (mDNS) and looks for others.
+    pub mdns: Option<bool>,
+    /// On these interfaces only; none is all.
+    pub mdns_interfaces: Option<Vec<String>>,
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 6] = ["listen", "http", "jack_server", "connect", "open_metrics", "claim_window_minutes"];
+const KEYS: [&str; 8] =
+    ["listen", "http", "jack_server", "connect", "open_metrics", "claim_window_minutes", "mdns", "mdns_interfaces"];
 
 /// Why the file is not read.
 #[derive(Debug)]
@@ -111,6 +116,8 @@ mod tests {
             connect: Some(vec!["b".into()]),
             open_metrics: Some(true),
             claim_window_minutes: Some(3),
+            mdns: Some(false),
+            mdns_interfaces: Some(vec!["eth0".into()]),
         };
         let text = toml::to_string(&all).unwrap();
         assert_eq!(Config::read(&text).unwrap(), all);

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -18,7 +18,8 @@ use crate::access::fleet::Us;
 use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
-use crate::fleet::{self, Fleet};
+use crate::fleet::join::has_joined;
+use crate::fleet::{self, Fleet, mdns, replace};
 use crate::service::child::{Child, Keeper, Plan};
 use crate::service::listen::KeptFiles;
 use crate::service::render::worker::Renderer;
@@ -52,6 +53,8 @@ pub struct Options {
     pub claim_window_minutes: u32,
     /// `/metrics` without a token from loopback.
     pub has_open_metrics: bool,
+    /// On which interfaces it is announced; none named is all that it listens on, none at all is not.
+    pub mdns: Option<Vec<String>>,
 }
 
 /// What a node says when it is ready.
@@ -69,31 +72,71 @@ pub struct Ready {
     pub alarms: Vec<String>,
 }
 
-/// Runs until `stop` says so.
+/// How a run ended.
+enum Ended {
+    /// It was told to.
+    Stopped,
+    /// This box goes on as another node; where it listened, and goes on listening.
+    Anew { listen: SocketAddr, http: Option<SocketAddr> },
+}
+
+/// How often it is looked whether the node is to begin anew.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Runs until `stop` says so. A box that takes another node's place is taken down and begins again as that, in this process:
+/// nothing of the node that it was is left but the page's address.
 ///
 /// # Errors
 /// It cannot run here; the sentence says why.
-pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &Access)) -> anyhow::Result<()> {
+pub fn run(options: &Options, stop: &Receiver<()>, mut ready: impl FnMut(&Ready, &Access)) -> anyhow::Result<()> {
     // Fails only if one is installed already, and there is no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
     env::raise_file_limit();
-    let started_us = clock::mono_us();
     let data = DataDir::new(&options.data_dir);
     std::fs::create_dir_all(data.path()).with_context(|| format!("{} cannot be made", data.path().display()))?;
     let lock = Lock::try_take(&data.path().join("node.lock")).context("node.lock cannot be taken")?;
     let Some(_lock) = lock else { bail!("another node runs on {}: stop it first", data.path().display()) };
+    let mut options = options.clone();
+    while let Ended::Anew { listen, http } = run_once(&options, &data, stop, &mut ready)? {
+        (options.listen, options.http) = (listen, http);
+    }
+    Ok(())
+}
 
+/// Who this node is and what it remembers.
+struct Opened {
+    name: String,
+    identity: Arc<Identity>,
+    access: Access,
+    alarms: Vec<String>,
+}
+
+fn open(options: &Options, data: &DataDir) -> anyhow::Result<Opened> {
+    let became = replace::settle(data.path(), clock::wall()).context("becoming.json cannot be followed")?;
     let ctx = Ctx::new(moment(clock::now()), rng::bytes::<32>()?, "", "rakkr node");
     let (named, name_alarm) = identity::node(data.path(), &env::host(), &ctx).context("node.json cannot be kept")?;
     let addresses: Vec<IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
     let (key, key_alarm) =
         identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
-    let (store, opened) = Store::open(&data.path().join("records"), named.id, &clock::boot_id(), ctx.now, rng::nonce)?;
-    let alarms: Vec<String> = name_alarm.into_iter().chain(key_alarm).chain(opened.alarms).collect();
-    let access = Access::new(store.clone());
-    access.open_claiming(data.path(), options.claim_window_minutes, &ctx)?;
-    let identity = Arc::new(key);
+    let us = (named.id, named.incarnation_min);
+    let opened = Store::open_above(&data.path().join("records"), us, &clock::boot_id(), ctx.now, rng::nonce)?;
+    let (store, opened) = opened;
+    let alarms: Vec<String> = became.into_iter().chain(name_alarm).chain(key_alarm).chain(opened.alarms).collect();
+    let access = Access::new(store);
+    // Who has come into a fleet has its people, as soon as they arrive.
+    let minutes = if has_joined(data.path()) { 0 } else { options.claim_window_minutes };
+    access.open_claiming(data.path(), minutes, &ctx)?;
+    Ok(Opened { name: named.name, identity: Arc::new(key), access, alarms })
+}
 
+fn run_once(
+    options: &Options,
+    data: &DataDir,
+    stop: &Receiver<()>,
+    ready: &mut impl FnMut(&Ready, &Access),
+) -> anyhow::Result<Ended> {
+    let started_us = clock::mono_us();
+    let Opened { name, identity, access, alarms } = open(options, data)?;
     let (live, failures, child) = (Live::new(), Failures::default(), Child::new());
     let mut supervisor = Supervisor::new().telling(live.clone());
     if let Some(plan) = options.capture.clone() {
@@ -117,7 +160,7 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         access: access.clone(),
         live,
         workers: supervisor.handle(),
-        name: named.name.clone(),
+        name: name.clone(),
         identity: identity.clone(),
         fleet: fleet.clone(),
         alarms: alarms.clone(),
@@ -125,9 +168,14 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         started_us,
         files: KeptFiles::open(data.path().join("exports"), FILES_BYTES_MAX).context("exports cannot be kept")?,
     });
+    let mut announcing = None;
     let served = serve_until(options, runtime, &identity, app, stop, |at, plain_url| {
-        present(&access, &named.name, &identity, at);
+        present(&access, &name, &identity, at);
         fleet.look_anew();
+        announcing = options.mdns.clone().and_then(|interfaces| {
+            let begun = fleet.announce(mdns::Plan { listen: at, interfaces });
+            begun.inspect_err(|error| tracing::warn!(%error, "this node is not announced on the network")).ok()
+        });
         let claim_code = match access.claim_state(moment(clock::now())) {
             Ok(ClaimState::Open { code, .. }) => Some(code),
             Ok(ClaimState::Claimed | ClaimState::Closed) | Err(_) => None,
@@ -136,9 +184,11 @@ pub fn run(options: &Options, stop: &Receiver<()>, ready: impl FnOnce(&Ready, &A
         ready(&told, &access);
         notify::ready();
     });
+    drop(announcing);
     fleet.stop();
     supervisor.stop();
-    if options.ends_capture {
+    let is_over = !matches!(served, Ok(Ended::Anew { .. }));
+    if options.ends_capture && is_over {
         child.stop().context("capture cannot be stopped")?;
     }
     served
@@ -173,7 +223,7 @@ fn serve_until(
     app: App,
     stop: &Receiver<()>,
     ready: impl FnOnce(SocketAddr, Option<String>),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let handle: Handle<SocketAddr> = Handle::new();
     let plain: Handle<SocketAddr> = Handle::new();
     let https = {
@@ -193,7 +243,7 @@ fn serve_until(
     let plain_at = match http {
         None => None,
         Some(http) => match runtime.block_on(plain.listening()) {
-            Some(at) => Some(format!("http://{at}/")),
+            Some(at) => Some(at),
             None => bail!(
                 "{} cannot be listened on: {}",
                 options.http.map(|at| at.to_string()).unwrap_or_default(),
@@ -208,14 +258,22 @@ fn serve_until(
             tracing::warn!(%error, "the node's own socket cannot be had: `rakkr fleet` and `rakkr invite` do not reach it");
         }
     });
-    ready(at, plain_at);
-    // A sender that is gone means the same.
-    let _ = stop.recv();
+    ready(at, plain_at.map(|at| format!("http://{at}/")));
+    let ended = loop {
+        match stop.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) if app.fleet.is_to_begin_anew() => {
+                break Ended::Anew { listen: at, http: plain_at };
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // A sender that is gone means the same.
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break Ended::Stopped,
+        }
+    };
     handle.graceful_shutdown(Some(GRACE));
     plain.graceful_shutdown(Some(GRACE));
     let _ = runtime.block_on(async { tokio::time::timeout(GRACE + GRACE, https).await });
     runtime.shutdown_timeout(GRACE);
-    Ok(())
+    Ok(ended)
 }
 
 fn told(failed: Result<std::io::Result<()>, tokio::task::JoinError>) -> String {

@@ -1,5 +1,6 @@
 //! `rakkr invite`, `join`, `leave`, `renew`, `fleet`, `peers`: the fleet from the machine's console, by the node that runs there.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -21,6 +22,9 @@ pub struct Invite {
     /// How many nodes may come by it
     #[arg(long, default_value_t = 1)]
     uses: u32,
+    /// A node that is lost, by name or id: the box that comes by it goes on as that node
+    #[arg(long, value_name = "NODE")]
+    replaces: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +64,10 @@ pub struct Renew {
 
 /// Prints an invitation.
 pub fn invite(arguments: &Invite) -> anyhow::Result<ExitCode> {
-    let wanted = json!({"expires_seconds": arguments.expires, "uses": arguments.uses});
+    let mut wanted = json!({"expires_seconds": arguments.expires, "uses": arguments.uses});
+    if let Some(node) = &arguments.replaces {
+        wanted["replaces"] = named(&arguments.data.data_dir, node)?;
+    }
     let made = ask(&arguments.data.data_dir, Method::POST, "/api/v1/fleet/invitations", Some(&wanted))?;
     if arguments.json {
         print_json(&made)?;
@@ -68,6 +75,9 @@ pub fn invite(arguments: &Invite) -> anyhow::Result<ExitCode> {
     }
     print(&text(&made["token"]))?;
     print(&format!("both ends show: {}", text(&made["phrase"])))?;
+    if !made["replaces"].is_null() {
+        print(&format!("who comes by it {}", place(&made["replaces"])))?;
+    }
     print(&format!("holds until {}", text(&made["expires_at"])))?;
     print("on the new node: rakkr join --data-dir DIR TOKEN")?;
     Ok(ExitCode::SUCCESS)
@@ -83,7 +93,32 @@ pub fn join(arguments: &Join) -> anyhow::Result<ExitCode> {
     }
     print(&format!("this node is in the fleet \"{}\"", text(&joined["fleet_name"])))?;
     print(&format!("both ends show: {}", text(&joined["phrase"])))?;
+    if !joined["replaces"].is_null() {
+        print(&format!("it {}, and begins anew as that in some seconds", place(&joined["replaces"])))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The id of a node by its id or name.
+fn named(data: &Path, wanted: &str) -> anyhow::Result<Value> {
+    let nodes = ask(data, Method::GET, "/api/v1/nodes", None)?;
+    let is_it =
+        |node: &&Value| text(&node["id"]) == wanted.trim() || text(&node["name"]).eq_ignore_ascii_case(wanted.trim());
+    let found: Vec<&Value> = nodes["items"].as_array().into_iter().flatten().filter(is_it).collect();
+    match found.as_slice() {
+        [node] => Ok(node["id"].clone()),
+        [] => bail!("no node of this fleet has the name or id \"{}\": `rakkr fleet` lists them", plain(wanted)),
+        _ => bail!("{} nodes have the name \"{}\": give the id, `rakkr fleet` lists them", found.len(), plain(wanted)),
+    }
+}
+
+/// `takes the place of Hall B, last heard 2026-11-21T20:01:02Z`.
+fn place(place: &Value) -> String {
+    let heard = match &place["last_seen"] {
+        Value::Null => "which was never heard here".to_owned(),
+        at => format!("last heard {}", text(at)),
+    };
+    format!("takes the place of {}, {heard}", text(&place["name"]))
 }
 
 /// Retires the node itself.

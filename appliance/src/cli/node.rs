@@ -45,6 +45,12 @@ pub struct Arguments {
     /// Minutes for which a new node may be claimed after its start (default: 30)
     #[arg(long, value_name = "N", env = "RAKKR_CLAIM_WINDOW_MINUTES")]
     claim_window_minutes: Option<u32>,
+    /// Neither announce this node on the network (mDNS) nor look for others there
+    #[arg(long, env = "RAKKR_NO_MDNS")]
+    no_mdns: bool,
+    /// Announce and look on these network interfaces only (default: all that the pages are on)
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "RAKKR_MDNS_INTERFACES")]
+    mdns_interface: Vec<String>,
     /// Settings for what is not said here (default: rakkr.toml in the data folder)
     #[arg(long, value_name = "FILE", env = "RAKKR_CONFIG")]
     config: Option<PathBuf>,
@@ -71,6 +77,8 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
     let jack_server = arguments.jack_server.or(config.jack_server).unwrap_or_else(|| "default".into());
     let minutes = arguments.claim_window_minutes.or(config.claim_window_minutes).unwrap_or(CLAIM_WINDOW_MINUTES);
     let listen = arguments.listen.or(config.listen);
+    let interfaces = Some(arguments.mdns_interface).filter(|names| !names.is_empty()).or(config.mdns_interfaces);
+    let is_announced = !arguments.no_mdns && config.mdns.unwrap_or(true);
     Ok(Options {
         listen: listen.map_or_else(|| LISTEN.parse().context("the default address"), Ok)?,
         http: arguments.http.or(config.http),
@@ -78,6 +86,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         ends_capture: false,
         claim_window_minutes: minutes,
         has_open_metrics: arguments.open_metrics || config.open_metrics.unwrap_or(false),
+        mdns: is_announced.then(|| interfaces.unwrap_or_default()),
         data_dir,
     })
 }

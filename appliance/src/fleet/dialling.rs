@@ -11,15 +11,20 @@ use replicate::core::election::{self, Role};
 use replicate::net::{Ended, Hub, SUBPROTOCOL, websocket_config};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest};
 
 use super::tls::{DialError, PeerKey, dial};
-use super::{Fleet, node_id};
+use super::{Fleet, held, node_id};
+use crate::access::fleet::hex;
 use crate::store::Id;
 use crate::sys::{clock, rng};
 
 /// Where nodes speak.
 pub const PEER_PATH: &str = "/peer/v1";
+/// How a refusal is called of whose place another box took.
+pub const REPLACED: &str = "replaced";
+/// Characters of it that are shown.
+const REFUSAL_CHARS_MAX: usize = 500;
 /// The first wait after a node was not reached; it doubles.
 const WAIT_MIN: Duration = Duration::from_millis(500);
 /// The longest.
@@ -103,7 +108,11 @@ pub(super) async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
         match fleet.dial_link(&peer).await {
             Ok(socket) => {
                 wait = WAIT_MIN;
-                let ended = hub.run_link(socket, node, true).await;
+                let ended = tokio::select! {
+                    ended = hub.run_link(socket, node, true) => ended,
+                    // The next task dials with the new key.
+                    () = fleet.has_other_key(peer.id, peer.key) => return,
+                };
                 tracing::debug!(peer = %peer.id, %ended, "a link that we dialled ended");
                 // Both ends wait for the next hello; but never twice in a row without a pause.
                 is_anew = ended == Ended::Anew && !is_anew;
@@ -112,6 +121,10 @@ pub(super) async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
                 }
             }
             Err(why) => fleet.was_not_reached(peer.id, clock::wall(), why),
+        }
+        let is_other = fleet.0.keys.borrow().get(&peer.id).is_some_and(|key| *key != peer.key);
+        if is_other {
+            return;
         }
         tokio::time::sleep(jittered(wait)).await;
         wait = (wait * 2).min(WAIT_MAX);
@@ -130,10 +143,12 @@ impl Fleet {
     async fn dial_link(&self, peer: &Peer) -> Result<Dialled, String> {
         let (store, id) = (self.0.store.clone(), peer.id);
         let member = tokio::task::spawn_blocking(move || store.member(id).ok().flatten()).await.ok().flatten();
-        let addresses = match member {
+        let mut addresses = match member {
             Some(member) if !member.profile.addresses.is_empty() => member.profile.addresses,
             _ => self.bootstrap().map(|kept| kept.addresses).unwrap_or_default(),
         };
+        let seen = held(&self.0.nearby).addresses_of(peer.id, &hex(&peer.key.0));
+        addresses.extend(seen.into_iter().filter(|seen| !addresses.contains(seen)).collect::<Vec<_>>());
         let mut last = DialError::NoAddress.to_string();
         for address in addresses {
             match self.dial_at(&address, peer.key).await {
@@ -150,6 +165,22 @@ impl Fleet {
         let mut request = uri.into_client_request().map_err(|error| error.to_string())?;
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(websocket_config())).await;
-        shaken.map(|(socket, _)| socket).map_err(|error| format!("{address} does not speak with us: {error}"))
+        shaken.map(|(socket, _)| socket).map_err(|error| {
+            if let tungstenite::Error::Http(answer) = &error {
+                self.was_refused(answer.body().as_deref().unwrap_or_default());
+            }
+            format!("{address} does not speak with us: {error}")
+        })
+    }
+
+    /// A member does not let us in: if it is because another box has our place, people are told in its words.
+    fn was_refused(&self, body: &[u8]) {
+        let told: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(words) = told["detail"].as_str().filter(|_| told["code"] == REPLACED) {
+            let words: String = words.chars().filter(|c| !c.is_control()).take(REFUSAL_CHARS_MAX).collect();
+            if held(&self.0.replaced).replace(words).is_none() {
+                self.0.live.bump();
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! roster there. From then on it is a member: people, rooms and rights come to it as records do. Whoever holds an
 //! invitation may bring one node in; the key that comes in is the one that the connection has proven, whatever is said.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::call::send;
+use super::replace::{self, Becomes, NotReplaceable};
 use super::tls::{PeerKey, dial_any};
 use super::{Fleet, links};
 use crate::access::acts::JoinFleet;
@@ -47,6 +50,9 @@ pub struct Application {
     pub addresses: Vec<String>,
     /// Its certificate, DER in base64: the one that the connection has shown.
     pub certificate: String,
+    /// The member as whom it is to go on; none if it stays who it is.
+    #[serde(default)]
+    pub replaces: Option<Id>,
 }
 
 /// What it is told.
@@ -58,6 +64,16 @@ pub struct Admission {
     pub fleet_name: String,
     /// The node that let it in.
     pub node_id: Id,
+    /// As whom it goes on; none if it stays who it is.
+    #[serde(default)]
+    pub becomes: Option<Becomes>,
+}
+
+impl Application {
+    pub(super) fn secret(&self) -> Result<[u8; 32], Refused> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.secret).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(Refused::Wrong)
+    }
 }
 
 /// Why a node did not come in.
@@ -83,6 +99,12 @@ pub enum JoinError {
     /// This node was retired from the fleet.
     #[error("this node was retired from the fleet and cannot come back under its old name: flash it anew")]
     Retired,
+    /// The invitation is for somebody else's place, or for none.
+    #[error("this invitation is for another place than was asked for: nothing was changed. Make another one")]
+    OtherPlace,
+    /// The member's place cannot be taken.
+    #[error(transparent)]
+    NotReplaceable(#[from] NotReplaceable),
     /// The records have not arrived.
     #[error("this node is in the fleet, and the first records have not arrived yet: its page will show when they have")]
     NoRecords,
@@ -105,20 +127,33 @@ pub(super) struct Bootstrap {
     pub spki: String,
 }
 
+impl Bootstrap {
+    pub fn put(&self, data: &Path) -> io::Result<()> {
+        files::replace(&data.join(BOOTSTRAP), &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+/// Whether a node has come into a fleet of which the records may not be here yet.
+pub fn has_joined(data: &Path) -> bool {
+    data.join(BOOTSTRAP).exists()
+}
+
 impl Fleet {
     pub(super) fn bootstrap(&self) -> Option<Bootstrap> {
         let text = std::fs::read(self.0.data.join(BOOTSTRAP)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// The newcomer's side. Returns when the first records are here: from then on the fleet's people can log in.
+    /// The newcomer's side. Returns when the first records are here: from then on the fleet's people can log in. Who comes in
+    /// a member's place hears that it may, and its process begins anew as that member a moment later.
     ///
     /// # Errors
     /// [`JoinError`].
     pub async fn join(&self, token: &Token) -> Result<Admission, JoinError> {
         let access = self.0.access.clone();
         let is_claimed = tokio::task::spawn_blocking(move || access.is_claimed()).await;
-        if is_claimed.map_err(|error| JoinError::Unreached(error.to_string()))?? || self.bootstrap().is_some() {
+        let is_claimed = is_claimed.map_err(|error| JoinError::Unreached(error.to_string()))??;
+        if is_claimed || self.bootstrap().is_some() || replace::is_becoming(&self.0.data) {
             return Err(JoinError::Claimed);
         }
         let us = self.0.access.us().ok_or_else(|| JoinError::Unreached("this node has not started yet".into()))?;
@@ -128,17 +163,24 @@ impl Fleet {
             name: us.name,
             addresses: us.addresses,
             certificate: STANDARD.encode(us.certificate),
+            replaces: token.replaces.as_ref().map(|replaced| replaced.node),
         };
         let key = PeerKey(token.spki);
         let (admission, address) = self.knock(token, key, &application).await?;
-        if admission.fleet_id != token.fleet {
+        let becomes = admission.becomes.as_ref().map(|becomes| becomes.node);
+        if admission.fleet_id != token.fleet || becomes != application.replaces {
             return Err(JoinError::NotThem);
         }
         let mut addresses = vec![address];
         addresses
             .extend(token.addresses.iter().filter(|other| !addresses.contains(other)).cloned().collect::<Vec<_>>());
         let kept = Bootstrap { admission: admission.clone(), addresses, spki: crate::access::fleet::hex(&token.spki) };
-        files::replace(&self.0.data.join(BOOTSTRAP), &serde_json::to_vec_pretty(&kept).map_err(std::io::Error::from)?)?;
+        if let Some(becomes) = &admission.becomes {
+            replace::intend(&self.0.data, &kept, becomes)?;
+            self.begin_anew();
+            return Ok(admission);
+        }
+        kept.put(&self.0.data)?;
         self.look_anew();
         self.first_records().await?;
         Ok(admission)
@@ -203,6 +245,9 @@ impl Fleet {
         if certificate.as_ref().and_then(PeerKey::of) != Some(key) || application.node_id == self.0.store.node() {
             return Err(JoinError::NotThem);
         }
+        if let Some(node) = application.replaces {
+            return self.admit_in_place(ctx, key, application, node);
+        }
         let before = self.0.store.member(application.node_id)?;
         if before.as_ref().is_some_and(|member| member.is_retired) {
             return Err(JoinError::Retired);
@@ -213,8 +258,10 @@ impl Fleet {
             return Err(JoinError::Taken);
         }
         let fleet = self.0.store.fleet()?.ok_or(JoinError::Refused("this node is in no fleet".into()))?;
-        let secret = URL_SAFE_NO_PAD.decode(&application.secret).ok().and_then(|bytes| bytes.try_into().ok());
-        let secret: [u8; 32] = secret.ok_or(Refused::Wrong)?;
+        let secret = application.secret()?;
+        if self.0.access.look_at(ctx, &secret)?.replaces.is_some() {
+            return Err(JoinError::OtherPlace);
+        }
         let invitation = self.0.access.redeem(ctx, &secret)?;
         let node = self.0.store.node();
         let member = Member {
@@ -238,6 +285,6 @@ impl Fleet {
         edits.put_member(&member);
         allowed.commit(edits)?;
         self.look_anew();
-        Ok(Admission { fleet_id: fleet.id, fleet_name: fleet.name, node_id: node })
+        Ok(Admission { fleet_id: fleet.id, fleet_name: fleet.name, node_id: node, becomes: None })
     }
 }

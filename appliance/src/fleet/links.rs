@@ -90,6 +90,8 @@ struct Known {
     fleet: Option<Id>,
     members: Vec<Member>,
     bootstrap: Option<Bootstrap>,
+    /// Another box has this one's place.
+    is_replaced: bool,
 }
 
 impl Fleet {
@@ -100,11 +102,17 @@ impl Fleet {
         let us = self.0.store.node();
         let is_in = members.iter().any(|member| member.id == us);
         let bootstrap = if is_in && fleet.is_some() { None } else { self.bootstrap() };
-        if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired) {
+        let is_replaced = self.replaced_since(PeerKey(self.0.identity.spki)).is_ok_and(|since| since.is_some());
+        if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired && !is_replaced) {
             self.tell_own_address(own);
             self.tell_inventory();
         }
-        Known { fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)), members, bootstrap }
+        Known {
+            fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)),
+            members,
+            bootstrap,
+            is_replaced,
+        }
     }
 
     /// Addresses change; the others learn of it from the roster.
@@ -175,12 +183,20 @@ impl Fleet {
         let us = self.0.store.node();
         let Some(hub) = self.hub_of(id) else { return };
         let believed: Vec<&Member> = known.members.iter().filter(|member| !member.is_retired).collect();
-        let is_in = believed.iter().any(|member| member.id == us);
+        let is_in = believed.iter().any(|member| member.id == us) && !known.is_replaced;
         let nodes: Vec<Node> = believed.iter().map(|member| Node::of(member)).collect();
+        let key_of = |member: &Member| member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
+        let keys = believed.iter().filter_map(|member| Some((member.id, key_of(member)?))).collect();
+        self.0.keys.send_if_modified(|known| {
+            keys != *known && {
+                *known = keys;
+                true
+            }
+        });
         if is_in {
             following.tell(&hub, roster(&believed, &nodes));
         } else if known.members.iter().any(|member| member.id == us) {
-            // This node was retired: it belongs to nobody's roster, also not to its own.
+            // This node was retired or replaced: it belongs to nobody's roster, also not to its own.
             following.tell(&hub, Vec::new());
             std::mem::take(&mut following.dialling).into_values().for_each(|dialling| dialling.task.abort());
             return;
@@ -195,8 +211,7 @@ impl Fleet {
         hub.lapsed(self.lapsed(now).into_iter().map(node_id).filter(|node| !look.peers.contains_key(node)));
         let mut wanted: BTreeMap<Id, Peer> = BTreeMap::new();
         for member in believed.iter().filter(|member| dials.contains(&member.id)) {
-            let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
-            if let Some(key) = key {
+            if let Some(key) = key_of(member) {
                 wanted.insert(member.id, Peer { id: member.id, key });
             }
         }
@@ -408,16 +423,28 @@ impl Fleet {
         called(node, self.0.store.member(node).ok().flatten().as_ref())
     }
 
-    /// Carries a link that another node dialled. Whoever calls has looked the key up in the roster.
-    pub async fn accept<S>(&self, socket: S, peer: Id)
+    /// Until the roster gives a member another key.
+    async fn has_other_key(&self, member: Id, key: PeerKey) {
+        let mut keys = self.0.keys.subscribe();
+        // A sender that is gone ends all anyway.
+        let _ = keys.wait_for(|keys| keys.get(&member).is_some_and(|known| *known != key)).await;
+    }
+
+    /// Carries a link that another node dialled, for as long as its key is the member's. Whoever calls has looked it up in the
+    /// roster.
+    pub async fn accept<S>(&self, socket: S, peer: Id, key: PeerKey)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let Some(hub) = self.hub() else { return };
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
         let socket = WebSocketStream::from_raw_socket(socket, role, Some(websocket_config())).await;
-        let ended = hub.run_link(socket, node_id(peer), false).await;
-        tracing::debug!(%peer, %ended, "a link that was dialled to us ended");
+        tokio::select! {
+            ended = hub.run_link(socket, node_id(peer), false) => {
+                tracing::debug!(%peer, %ended, "a link that was dialled to us ended");
+            }
+            () = self.has_other_key(peer, key) => tracing::info!(%peer, "a link ended: the key behind it is not the node's any more"),
+        }
     }
 }
 

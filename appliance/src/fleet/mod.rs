@@ -1,8 +1,9 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
-//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `links` (what the hub of
-//! `replicate` is told), `topology` (who dials whom), `dialling`, `call` (asking another node's own pages, as the person who asked), `state` (how it all stands, for
-//! people), `levels` (of the other nodes, for who looks at all rooms). Does not live here: how records merge and who is
+//! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links`
+//! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `call`
+//! (asking another node's own pages, as the person who asked), `state` (how it all stands, for people), `levels` (of the
+//! other nodes, for who looks at all rooms), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
 //! all down records as ever.
 
@@ -11,6 +12,9 @@ mod dialling;
 pub mod join;
 pub mod levels;
 mod links;
+pub mod mdns;
+pub mod nearby;
+pub mod replace;
 mod seen;
 pub mod state;
 #[cfg(test)]
@@ -28,7 +32,7 @@ use replicate::core::election::{Gated, Token, Why};
 use replicate::core::id::NodeId;
 use replicate::net::Hub;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
 use crate::access::identity::Identity;
@@ -37,7 +41,7 @@ use crate::service::moment;
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
 use crate::sys::clock;
-pub use dialling::PEER_PATH;
+pub use dialling::{PEER_PATH, REPLACED};
 use tls::PeerKey;
 
 /// Things that happened to the fleet that are kept for people, newest last.
@@ -82,6 +86,14 @@ struct Inner {
     look: Notify,
     /// This process has said what it is.
     has_told: AtomicBool,
+    /// The key of each member, as the roster has it: a link under another one ends.
+    keys: watch::Sender<BTreeMap<Id, PeerKey>>,
+    /// What another node said: that another box has this one's place.
+    replaced: Mutex<Option<String>>,
+    /// Recorders that are seen on the network.
+    nearby: Mutex<nearby::Nearby>,
+    /// This box goes on as another node.
+    is_to_begin_anew: AtomicBool,
 }
 
 /// How reaching a node went.
@@ -102,7 +114,7 @@ pub struct Story {
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
     /// One word: `elected`, `lost`, `healed`, `handed_over`, `forced`, `linked`, `unlinked`, `fork`, `clone`, `own_future`,
-    /// `renewed`, `doubled`, `healed_records`, `trouble`.
+    /// `renewed`, `doubled`, `healed_records`, `replaced`, `trouble`.
     pub kind: &'static str,
     /// A sentence.
     pub text: String,
@@ -149,6 +161,10 @@ impl Fleet {
             levels: levels::Gathered::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),
+            keys: watch::Sender::default(),
+            replaced: Mutex::default(),
+            nearby: Mutex::default(),
+            is_to_begin_anew: AtomicBool::new(false),
         }))
     }
 

@@ -39,6 +39,8 @@ pub struct FleetView {
     pub of: usize,
     /// What is wrong with this node's own records, in sentences; empty when all is well.
     pub trouble: Vec<String>,
+    /// Another box has this one's place: what that means is the first of the troubles.
+    pub is_replaced: bool,
     /// What happened since this node started, newest first.
     pub stories: Vec<Story>,
 }
@@ -186,6 +188,7 @@ impl Fleet {
         }
         nodes.sort_by_key(|node| node.state == "retired");
         let of = nodes.iter().filter(|node| node.state != "retired").count();
+        let replaced = self.replaced_words();
         Ok(FleetView {
             fleet_id: fleet.as_ref().map(|fleet| fleet.id.to_string()).unwrap_or_default(),
             name: fleet.map(|fleet| fleet.name).unwrap_or_default(),
@@ -194,7 +197,8 @@ impl Fleet {
             current: nodes.iter().filter(|node| node.state == "current").count(),
             of,
             nodes,
-            trouble: store.troubles(),
+            is_replaced: replaced.is_some(),
+            trouble: replaced.into_iter().chain(store.troubles()).collect(),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
     }

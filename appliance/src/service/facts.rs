@@ -28,6 +28,7 @@ pub fn facts_of_take(info: &TakeInfo, bytes: u64) -> Facts {
         peak_dbfs: peak.reduce(f32::max),
         bytes,
         is_gone: false,
+        was_replaced: false,
     }
 }
 
@@ -79,6 +80,15 @@ pub fn facts_of_damaged(id: TakeId, before: Option<Facts>) -> Facts {
 /// Of what was ordered and never began: missed or cancelled.
 pub fn facts_of_missed(before: Facts) -> Facts {
     Facts { state: TakeState::Failed, duration_seconds: 0.0, is_gone: true, ..before }
+}
+
+/// Of what lay on a box that was replaced, and did not come here: what ran ended with it.
+pub fn facts_of_replaced(before: Facts) -> Facts {
+    let state = match before.state {
+        TakeState::Recording | TakeState::Paused | TakeState::Finishing => TakeState::Incomplete,
+        state @ (TakeState::Scheduled | TakeState::Ready | TakeState::Incomplete | TakeState::Failed) => state,
+    };
+    Facts { state, is_gone: true, was_replaced: true, ..before }
 }
 
 /// When the id was made, to the millisecond: all that is known of a take that cannot be read.

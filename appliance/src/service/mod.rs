@@ -30,8 +30,8 @@ use serde::Serialize;
 pub use bell::Bell;
 pub use control::{ControlError, NewRecording};
 pub(crate) use facts::{
-    bytes_of, differ_only_in_length, facts_of_damaged, facts_of_missed, facts_of_order, facts_of_take, made_at,
-    name_channels,
+    bytes_of, differ_only_in_length, facts_of_damaged, facts_of_missed, facts_of_order, facts_of_replaced,
+    facts_of_take, made_at, name_channels,
 };
 pub use failures::Failures;
 pub use live::Live;

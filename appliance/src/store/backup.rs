@@ -244,9 +244,7 @@ pub fn restore(data: &Path, from: &Path, is_forced: bool) -> Result<Told, Backup
     let entries = std::iter::from_fn(&mut entry);
     let put = put_back(&making.join(RECORDS_FILE), &schema::schema(), node, CACHE_BYTES, entries);
     put.map_err(|error| not_whole(&error.to_string()))?;
-    if records.exists() {
-        std::fs::rename(&records, free_name(data, RECORDS))?;
-    }
+    set_aside(data)?;
     std::fs::rename(&making, &records)?;
     for (name, base64) in files {
         let bytes = STANDARD.decode(base64).map_err(|error| not_whole(&error.to_string()))?;
@@ -254,6 +252,18 @@ pub fn restore(data: &Path, from: &Path, is_forced: bool) -> Result<Told, Backup
     }
     crate::sys::files::sync_folder(data)?;
     Ok(told)
+}
+
+/// Renames the records of a data folder, if there are any, so that nothing is lost. No node may run on it.
+///
+/// # Errors
+/// The machine does not take it.
+pub fn set_aside(data: &Path) -> std::io::Result<()> {
+    let records = data.join(RECORDS);
+    if records.exists() {
+        std::fs::rename(&records, free_name(data, RECORDS))?;
+    }
+    Ok(())
 }
 
 fn put_file(data: &Path, name: &str, bytes: &[u8]) -> Result<(), BackupError> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use replicate::core::entry::{Entry, Op};
-use replicate::core::fence::{Fence, Last};
+use replicate::core::fence::{Fence, Fenced, Last};
 use replicate::core::id::{NodeId, Position, RecordId, Stream};
 use replicate::core::index::Keys;
 use replicate::core::record::Record;
@@ -138,11 +138,18 @@ pub struct LastWords {
     cfg: (u32, u64),
 }
 
+impl LastWords {
+    /// What a node decides after them does not count, for good or until an incarnation.
+    pub(super) fn fence(&self, id: RecordId, until: Option<u32>) -> Fence {
+        let last = |(inc, seq)| Last { inc, seq };
+        Fence { node: NodeId(id.0), sec: last(self.sec), cfg: last(self.cfg), until }
+    }
+}
+
 /// What a retirement says; nothing in one from before there were fences.
 pub(super) fn fence(id: RecordId, value: &str) -> Option<Fence> {
     let words: LastWords = serde_json::from_str(value).ok()?;
-    let last = |(inc, seq)| Last { inc, seq };
-    Some(Fence { node: NodeId(id.0), sec: last(words.sec), cfg: last(words.cfg) })
+    Some(words.fence(id, None))
 }
 
 pub(super) fn member_key(record: &Record) -> Vec<Vec<u8>> {
@@ -267,13 +274,14 @@ impl Store {
         let last = |stream| {
             let logs = heads.iter().filter(|(log, _)| (log.node, log.stream) == (node, stream));
             let end = logs.map(|(log, head)| (log.inc, head.seq)).max().unwrap_or((0, 0));
-            let fenced = fenced.iter().filter(|fenced| (fenced.node, fenced.stream) == (node, stream));
+            let is_its = |fenced: &&Fenced| (fenced.node, fenced.stream) == (node, stream) && fenced.until.is_none();
+            let fenced = fenced.iter().filter(is_its);
             fenced.map(|fenced| (fenced.last.inc, fenced.last.seq)).fold(end, Ord::min)
         };
         Ok(LastWords { sec: last(Stream::Sec), cfg: last(Stream::Cfg) })
     }
 
-    /// How many changes of retired nodes are here that do not count, because they made them afterwards.
+    /// How many changes are here that do not count: of retired nodes, and of boxes whose place another took, made afterwards.
     #[allow(clippy::missing_errors_doc)]
     pub fn void_changes(&self) -> Result<BTreeMap<Id, u64>, StoreError> {
         let mut void = BTreeMap::new();
@@ -290,7 +298,8 @@ impl Store {
         let Some(record) = self.record("member", id)? else { return Ok(false) };
         let fenced = self.records.fenced()?;
         let is_retired = |at: &Position| {
-            let of = fenced.iter().find(|fenced| (fenced.node, fenced.stream) == (at.dot.node, at.stream));
+            let is_its = |fenced: &&Fenced| (fenced.node, fenced.stream) == (at.dot.node, at.stream);
+            let of = fenced.iter().find(|fenced| is_its(fenced) && fenced.until.is_none());
             of.is_some_and(|fenced| Last { inc: at.dot.inc, seq: at.dot.seq } > fenced.last)
         };
         let versions = record.versions("access");
@@ -312,7 +321,7 @@ impl Store {
         Ok(self.every("node_all")?.iter().filter_map(said).collect())
     }
 
-    fn every(&self, index: &str) -> Result<Vec<Hit>, StoreError> {
+    pub(super) fn every(&self, index: &str) -> Result<Vec<Hit>, StoreError> {
         let limit = MEMBERS_MAX;
         self.scan(&Scan { index: index.into(), keys: Keys::All, is_backward: false, after: None, limit })
     }

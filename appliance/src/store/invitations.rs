@@ -30,6 +30,9 @@ pub struct Invitation {
     pub expires_at: Timestamp,
     /// How many nodes may still come by it.
     pub uses_left: u32,
+    /// The member as whom the node that comes by it goes on; none if it stays who it is.
+    #[serde(default)]
+    pub replaces: Option<Id>,
 }
 
 impl Invitation {
@@ -88,6 +91,15 @@ impl Store {
             };
             Ok(Some(known))
         })
+    }
+
+    /// An open invitation by its hash, not used by looking at it; as [`Store::use_invitation`].
+    #[allow(clippy::missing_errors_doc)]
+    pub fn invitation(&self, hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError> {
+        let open = self.invitations(now)?;
+        Ok(open.into_iter().fold(None, |found, known| {
+            if bool::from(known.hash.as_bytes().ct_eq(hash.as_bytes())) { Some(known) } else { found }
+        }))
     }
 
     /// Ends an invitation, if there is one.

@@ -15,6 +15,7 @@ pub mod invitations;
 mod keys;
 pub mod people;
 pub mod recordings;
+pub mod replacements;
 pub mod rooms;
 pub mod schema;
 pub mod search;
@@ -209,11 +210,25 @@ impl Store {
         now: Moment,
         nonces: fn() -> u32,
     ) -> Result<(Self, Opened), StoreError> {
+        Self::open_above(folder, (node, 1), boot_id, now, nonces)
+    }
+
+    /// As [`Store::open`], of a node whose earlier incarnations were another box's: what it writes is in none below this.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_above(
+        folder: &Path,
+        (node, inc_min): (Id, u32),
+        boot_id: &str,
+        now: Moment,
+        nonces: fn() -> u32,
+    ) -> Result<(Self, Opened), StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::Unusable(error.to_string()))?;
         let boot = BootId(Id::of_name(boot_id).0.into_bytes());
         let settings = Opening {
             node: NodeId(*node.0.as_bytes()),
-            inc_min: 1,
+            inc_min,
             nonces: Box::new(nonces),
             moment: write::moment(now, boot),
             cache_bytes: CACHE_BYTES,

@@ -65,6 +65,9 @@ pub struct Facts {
     /// The take's folder is not on this disk any more.
     #[serde(default)]
     pub is_gone: bool,
+    /// It was on the box whose place this one took, and is gone with that.
+    #[serde(default)]
+    pub was_replaced: bool,
 }
 
 /// Why it was made.

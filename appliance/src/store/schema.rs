@@ -6,10 +6,10 @@ use replicate::core::id::Stream;
 use replicate::core::record::Record;
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 
-use super::{audit, fleet, held, incidents, people, search};
+use super::{audit, fleet, held, incidents, people, replacements, search};
 
 /// Names of all kinds.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "user",
     "token",
     "room",
@@ -23,6 +23,7 @@ pub const KINDS: [&str; 13] = [
     "node",
     "member",
     "fleet",
+    "replacement",
 ];
 
 /// The key of an index that lists all records of a kind, by id.
@@ -123,6 +124,11 @@ fn who() -> Vec<Kind> {
             .index("member_all", 1, fleet::member_key)
             .index("member_key", 1, fleet::member_spki)
             .index("member_held", 1, held::held),
+        // A member's place that another box took: a record each, so that none takes back what an earlier one fenced.
+        Kind::new("replacement", Stream::Sec)
+            .group("done", Form::Register)
+            .fences("done", 1, replacements::fence)
+            .index("replacement_all", 1, all),
         Kind::new("fleet", Stream::Sec).group("name", Form::Register).index("fleet_all", 1, all).index(
             "fleet_held",
             1,

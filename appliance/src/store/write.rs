@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use replicate::core::entry::{Moment as Stamp, Quality};
-use replicate::core::fence::FENCED;
-use replicate::core::id::{BootId, NodeId};
+use replicate::core::fence::{FENCED, Fenced};
+use replicate::core::id::BootId;
 use replicate::core::record::Version;
 use replicate::core::write::{Act, Draft, Expected, Replaces};
 use replicate::disk::store::Batch;
@@ -112,20 +112,31 @@ impl Store {
         Ok(())
     }
 
-    /// On a node that was retired a person is told that what they decide would not count. What the node records does, and
-    /// what its services write is not worth a failure.
+    /// On a node that was retired, or whose place another box took, a person is told that what they decide would not count.
+    /// What the node records does, and what its services write is not worth a failure.
     fn refuse_if_retired(&self, edits: &Edits) -> Result<(), StoreError> {
-        let us = NodeId(self.node.record().0);
-        if !edits.by.starts_with("user:") || !self.records.fenced()?.iter().any(|fenced| fenced.node == us) {
+        if !edits.by.starts_with("user:") {
             return Ok(());
         }
+        let us = self.records.brief().us;
+        let is_us = |fenced: &&Fenced| fenced.node == us.node && fenced.until.is_none_or(|until| us.inc < until);
+        let fenced = self.records.fenced()?;
+        let Some(fenced) = fenced.iter().find(is_us) else { return Ok(()) };
         let schema = schema::schema();
         let decides = |draft: &Draft| schema.kind(&draft.kind).is_some_and(|kind| FENCED.contains(&kind.stream));
         if !edits.drafts.iter().any(decides) {
             return Ok(());
         }
-        let why = "this node was retired from its fleet: what is decided on it does not count any more. It goes on \
-                   recording; set it up anew to decide on it again";
+        let why = match fenced.until {
+            None => {
+                "this node was retired from its fleet: what is decided on it does not count any more. It goes on \
+                 recording; set it up anew to decide on it again"
+            }
+            Some(_) => {
+                "another box has taken this one's place: what is decided on it does not count any more. It goes on \
+                 recording; set it up anew to decide on it again"
+            }
+        };
         Err(StoreError::Invalid { field: "node", why: why.into() })
     }
 

@@ -167,7 +167,10 @@ fn find_file(app: &App, recording: &Recording, wanted: &FileRequest) -> Result<F
     }
     let take = app.data.take(recording.id);
     if recording.facts.is_gone || !take.path().exists() {
-        let detail = "The audio of this recording is not on this recorder's disk any more.";
+        let detail = match recording.facts.was_replaced {
+            false => "The audio of this recording is not on this recorder's disk any more.",
+            true => "The audio of this recording was on the box that was replaced.",
+        };
         return Err(Problem::new(StatusCode::GONE, "audio_gone", "The audio is gone", detail));
     }
     if wanted.format == Format::Wav {

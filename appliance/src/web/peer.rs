@@ -13,7 +13,9 @@ use super::caller::{Body, Circumstances, text};
 use super::serve::Proven;
 use super::{App, Problem, blocking};
 use crate::access::Refused;
+use crate::fleet::REPLACED;
 use crate::fleet::join::{Admission, Application, JoinError};
+use crate::fleet::replace::{NotReplaceable, replaced_words};
 use crate::fleet::tls::PeerKey;
 use crate::store::fleet::Member;
 
@@ -31,14 +33,21 @@ impl FromRequestParts<App> for Peer {
     async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App) -> Result<Self, Problem> {
         let key = proven(&parts.extensions).ok_or_else(stranger)?;
         let fleet = app.fleet.clone();
-        let member = blocking(move || fleet.member_of(key)).await??;
-        member.map(Self).ok_or_else(stranger)
+        blocking(move || match fleet.member_of(key)? {
+            Some(member) => Ok(Self(member)),
+            None => Err(fleet.replaced_since(key)?.map_or_else(stranger, replaced)),
+        })
+        .await?
     }
 }
 
 fn stranger() -> Problem {
     let detail = "Only nodes of this fleet are spoken to here, and this connection has not proven to be one.";
     Problem::new(StatusCode::FORBIDDEN, "not_a_member", "Not a member of this fleet", detail)
+}
+
+fn replaced(since: jiff::Timestamp) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, REPLACED, "Another box has this place", replaced_words(since))
 }
 
 /// A link for records: a WebSocket with the subprotocol `repl.1` (RFC 6455).
@@ -48,8 +57,9 @@ pub async fn link(State(app): State<App>, Peer(member): Peer, mut request: Reque
         .is_some_and(|offered| offered.split(',').any(|name| name.trim() == SUBPROTOCOL));
     let is_socket = text(headers, header::UPGRADE).is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
         && text(headers, header::SEC_WEBSOCKET_VERSION) == Some("13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-    let (Some(accepted), true, true) = (key, speaks, is_socket) else {
+    let accepted = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    let key = proven(request.extensions()).ok_or_else(stranger)?;
+    let (Some(accepted), true, true) = (accepted, speaks, is_socket) else {
         let detail = format!("Open this address as a WebSocket that speaks {SUBPROTOCOL}.");
         return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "not_a_link", "A link is needed", detail));
     };
@@ -58,7 +68,7 @@ pub async fn link(State(app): State<App>, Peer(member): Peer, mut request: Reque
     };
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(socket) => app.fleet.accept(TokioIo::new(socket), member.id).await,
+            Ok(socket) => app.fleet.accept(TokioIo::new(socket), member.id, key).await,
             Err(error) => tracing::debug!(%error, "a link was not upgraded"),
         }
     });
@@ -96,10 +106,25 @@ impl From<JoinError> for Problem {
             }
             JoinError::Access(refused) => refused.into(),
             JoinError::File(_) => Self::internal(&told),
-            JoinError::Claimed | JoinError::Retired | JoinError::NotThem | JoinError::Taken => Self::conflict(told),
+            JoinError::Claimed | JoinError::Retired | JoinError::NotThem | JoinError::Taken | JoinError::OtherPlace => {
+                Self::conflict(told)
+            }
+            JoinError::NotReplaceable(error) => error.into(),
             JoinError::Unreached(_) | JoinError::Refused(_) | JoinError::NoRecords => {
                 Self::new(StatusCode::BAD_GATEWAY, "not_joined", "Not in the fleet", told)
             }
+        }
+    }
+}
+
+impl From<NotReplaceable> for Problem {
+    fn from(error: NotReplaceable) -> Self {
+        let told = error.to_string();
+        match error {
+            NotReplaceable::NoMember => Self::not_found("node"),
+            NotReplaceable::Itself | NotReplaceable::Retired(_) | NotReplaceable::Runs(_) => Self::conflict(told),
+            NotReplaceable::Waits(_) => Self::new(StatusCode::CONFLICT, "needs_majority", "Waits for the fleet", told),
+            NotReplaceable::Store(error) => error.into(),
         }
     }
 }

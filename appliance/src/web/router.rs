@@ -65,6 +65,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(settings::get_watch, settings::put_watch))
         .routes(routes!(settings::put_pin))
         .routes(routes!(fleet::get_fleet))
+        .routes(routes!(fleet::get_nearby))
         .routes(routes!(fleet::get_state_hash))
         .routes(routes!(conflicts::get_conflicts, conflicts::post_conflict))
         .routes(routes!(fleet::post_invitation))

@@ -70,6 +70,8 @@ pub struct RecordingView {
     pub is_held: bool,
     /// Its audio is not on this disk any more.
     pub is_gone: bool,
+    /// It was on a box whose place another one took.
+    pub was_replaced: bool,
     /// In the bin since.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deleted_at: Option<Timestamp>,
@@ -112,11 +114,21 @@ impl RecordingView {
             notes: said.notes.clone(),
             is_held: said.is_held,
             is_gone: facts.is_gone,
+            was_replaced: facts.was_replaced,
             deleted_at: said.deleted_at,
             started_by: recording.plan.started_by.clone(),
             profile: recording.plan.profile.clone(),
             version: said.version.clone(),
         }
+    }
+}
+
+/// Why a recording cannot be heard any more; none if it is on a disk.
+pub fn gone(recording: &RecordingView) -> Option<&'static str> {
+    match (recording.is_gone, recording.was_replaced) {
+        (false, _) => None,
+        (true, false) => Some("Its audio is not on this disk any more"),
+        (true, true) => Some("Its audio was on the box that was replaced"),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::core::entry::Entry;
 use crate::core::floor::Floor;
-use crate::core::id::{Dot, LogId, NodeId, Position, Stream};
+use crate::core::id::{Dot, LogId, NodeId, Origin, Position, Stream};
 use crate::core::log::index_keys;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
@@ -43,6 +43,8 @@ pub struct Fence {
     pub sec: Last,
     /// In `cfg`.
     pub cfg: Last,
+    /// From this incarnation on it counts again: another machine goes on under the node's name. None: never.
+    pub until: Option<u32>,
 }
 
 impl Fence {
@@ -71,11 +73,11 @@ pub struct Fencing {
 /// All of them, by place.
 pub type Fencings = BTreeMap<Position, Fencing>;
 
-/// Where each fenced node's policy ends: of several fences the lowest, but never below the floor. All that is below it has
-/// counted everywhere, and what it replaced may be gone.
+/// Where each fenced node's policy ends, by the incarnation with which it begins again: of several fences with the same
+/// the lowest, but never below the floor. All that is below it has counted everywhere, and what it replaced may be gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    lasts: BTreeMap<(NodeId, Stream), Last>,
+    lasts: BTreeMap<(NodeId, Stream), BTreeMap<Option<u32>, Last>>,
     floor: Option<Arc<Floor>>,
 }
 
@@ -87,36 +89,56 @@ impl Limits {
     }
 
     fn all(fences: impl Iterator<Item = (Position, Fence)>, floor: Option<Arc<Floor>>) -> Self {
-        let mut lasts = BTreeMap::new();
+        let mut lasts: BTreeMap<_, BTreeMap<Option<u32>, Last>> = BTreeMap::new();
         for (by, fence) in fences {
             for stream in FENCED {
                 let Some(last) = fence.last(stream, by) else { continue };
-                let lowest = lasts.entry((fence.node, stream)).or_insert(last);
+                let lowest = lasts.entry((fence.node, stream)).or_default().entry(fence.until).or_insert(last);
                 *lowest = last.min(*lowest);
             }
         }
         Self { lasts, floor }
     }
 
+    /// Returns the last place of a log that the fences let count; the greatest number if all of it does.
+    fn fenced_at(&self, log: LogId) -> u64 {
+        let lasts = self.lasts.get(&(log.node, log.stream)).into_iter().flatten();
+        lasts.map(|(until, last)| end(log.inc, *last, *until)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether another machine goes on under a node's name from a later incarnation on.
+    pub fn is_replaced(&self, us: Origin) -> bool {
+        let untils = self.lasts.get(&(us.node, Stream::Sec)).into_iter().flatten().filter_map(|(until, _)| *until);
+        untils.max().is_some_and(|until| us.inc < until)
+    }
+
     /// Whether a place lies beyond its author's fence.
     pub fn is_beyond(&self, at: Position) -> bool {
-        let last = self.lasts.get(&(at.dot.node, at.stream));
-        let is_beyond = last.is_some_and(|last| Last { inc: at.dot.inc, seq: at.dot.seq } > *last);
-        is_beyond && !self.floor.as_ref().is_some_and(|floor| floor.covers(at))
+        at.dot.seq > self.counted(at.log(), u64::MAX)
     }
 
     /// Returns the last place of a log that counts, of those up to `end`.
     pub fn counted(&self, log: LogId, end: u64) -> u64 {
-        let floor = self.floor.as_ref().map_or(0, |floor| floor.end(log));
-        match self.lasts.get(&(log.node, log.stream)) {
-            Some(last) if last.inc < log.inc => floor.min(end),
-            Some(last) if last.inc == log.inc => last.seq.max(floor).min(end),
-            Some(_) | None => end,
-        }
+        self.at_floor(log, self.fenced_at(log)).min(end)
+    }
+
+    /// A fence stands at the floor at least.
+    fn at_floor(&self, log: LogId, end: u64) -> u64 {
+        end.max(self.floor.as_ref().map_or(0, |floor| floor.end(log)))
     }
 }
 
-/// A fenced node, in one stream.
+/// The last place of an incarnation that counts, by one fence.
+fn end(inc: u32, last: Last, until: Option<u32>) -> u64 {
+    match inc.cmp(&last.inc) {
+        _ if until.is_some_and(|until| until <= inc) => u64::MAX,
+        Ordering::Less => u64::MAX,
+        Ordering::Equal => last.seq,
+        Ordering::Greater => 0,
+    }
+}
+
+/// A fenced node, in one stream: for good, or until an incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fenced {
     /// The node.
@@ -125,11 +147,13 @@ pub struct Fenced {
     pub stream: Stream,
     /// The last place that counts.
     pub last: Last,
+    /// From this incarnation on it counts again.
+    pub until: Option<u32>,
     /// How many entries are here that lie beyond it. The first of a log, which says nothing, is not counted.
     pub beyond: u64,
 }
 
-/// Returns every fenced node, in each stream of policy.
+/// Returns every fenced node, in each stream of policy, once for each incarnation with which it counts again.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
@@ -139,15 +163,20 @@ pub fn fenced(view: &impl View) -> Result<Vec<Fenced>, Unreadable> {
         return Ok(Vec::new());
     }
     let heads = view.heads()?;
-    let of = |(&(node, stream), &last): (&(NodeId, Stream), &Last)| {
+    let of = |node, stream, last: Last, until| {
         let logs = heads.iter().filter(|(log, _)| (log.node, log.stream) == (node, stream));
-        let beyond = logs.map(|(log, head)| match (log.inc.cmp(&last.inc), limits.counted(*log, head.seq)) {
-            (Ordering::Greater, counted) => head.seq - counted.max(1),
-            (Ordering::Less | Ordering::Equal, counted) => head.seq - counted,
+        let beyond = logs.map(|(log, head)| {
+            // An incarnation's first entry only opens it.
+            let counted = limits.at_floor(*log, end(log.inc, last, until)).max(1);
+            head.seq.saturating_sub(counted)
         });
-        Fenced { node, stream, last, beyond: beyond.sum() }
+        Fenced { node, stream, last, until, beyond: beyond.sum() }
     };
-    Ok(limits.lasts.iter().map(of).collect())
+    let all = limits.lasts.iter().flat_map(|(&(node, stream), lasts)| {
+        let of = &of;
+        lasts.iter().map(move |(until, last)| of(node, stream, *last, *until))
+    });
+    Ok(all.collect())
 }
 
 /// Takes note of an entry that has just joined its log. Returns the records that have to be built anew, because entries
@@ -183,8 +212,10 @@ pub(crate) fn weigh_anew<V: View>(
     let limits = staged.limits().clone();
     for (log, head) in staged.heads()? {
         let (one, two) = (limits_before.counted(log, head.seq), limits.counted(log, head.seq));
-        let (from, to) = (one.min(two) + 1, one.max(two));
-        each(staged, log.at(from), to, |_, entry| touched.extend(record_of(schema, entry)))?;
+        if one != two {
+            let (from, to) = (one.min(two) + 1, one.max(two));
+            each(staged, log.at(from), to, |_, entry| touched.extend(record_of(schema, entry)))?;
+        }
     }
     Ok(touched)
 }

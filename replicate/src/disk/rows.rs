@@ -69,6 +69,7 @@ pub(super) fn fence_row(fencing: &Fencing) -> Vec<u8> {
             row.extend(last.inc.to_be_bytes());
             row.extend(last.seq.to_be_bytes());
         }
+        row.extend(fence.until.map(u32::to_be_bytes).into_iter().flatten());
     }
     row
 }
@@ -85,8 +86,12 @@ pub(super) fn read_fence(row: &[u8]) -> Option<Fencing> {
         let (inc, seq) = row.split_first_chunk::<4>()?;
         Some(Last { inc: u32::from_be_bytes(*inc), seq: u64::from_be_bytes(seq.try_into().ok()?) })
     };
-    let ([sec, cfg], []) = (lasts, rest) else { return None };
-    Some(Fencing { fence: Some(Fence { node: NodeId(*node), sec: last(sec)?, cfg: last(cfg)? }), holds })
+    let [sec, cfg] = lasts else { return None };
+    let until = match rest {
+        [] => None,
+        rest => Some(u32::from_be_bytes(rest.try_into().ok()?)),
+    };
+    Some(Fencing { fence: Some(Fence { node: NodeId(*node), sec: last(sec)?, cfg: last(cfg)?, until }), holds })
 }
 
 /// Returns the stored form of an origin: node (16), incarnation (4), nonce (4), big-endian.
@@ -123,8 +128,10 @@ mod tests {
             let own = Standing { floor: std::sync::Arc::new(Floor::new(7, 1 << 40, Default::default())), stage };
             assert_eq!(read_floor(&floor_row(&own)), Some((own.floor.name, stage)));
         }
-        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 1 << 40 } };
-        for (fence, holds) in [(None, false), (Some(fence), false), (Some(fence), true)] {
+        let (sec, cfg) = (Last { inc: 1, seq: 2 }, Last { inc: 3, seq: 1 << 40 });
+        let fence = Fence { node: us.node, sec, cfg, until: None };
+        let again = Fence { until: Some(4), ..fence };
+        for (fence, holds) in [(None, false), (Some(fence), false), (Some(fence), true), (Some(again), true)] {
             let fencing = Fencing { fence, holds };
             assert_eq!(read_fence(&fence_row(&fencing)), Some(fencing));
         }
@@ -143,10 +150,13 @@ mod tests {
         assert_eq!(doom_key(&doom), [&position, b"plan\0".as_slice(), &id, b"label", &[5]].concat());
         let head = head_row(&Head { seq: 258, hash: Hash([0xcc; 32]), nonce: 9 });
         assert_eq!(head.as_slice(), [[0, 0, 0, 0, 0, 0, 1, 2].as_slice(), &[0xcc; 32], &[0, 0, 0, 9]].concat());
-        let fence = Fence { node: us.node, sec: Last { inc: 1, seq: 2 }, cfg: Last { inc: 3, seq: 258 } };
+        let (sec, cfg) = (Last { inc: 1, seq: 2 }, Last { inc: 3, seq: 258 });
+        let fence = Fence { node: us.node, sec, cfg, until: None };
         let lasts = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2];
         let row = fence_row(&Fencing { fence: Some(fence), holds: true });
         assert_eq!(row, [[1].as_slice(), &node, &lasts].concat());
+        let row = fence_row(&Fencing { fence: Some(Fence { until: Some(4), ..fence }), holds: true });
+        assert_eq!(row, [[1].as_slice(), &node, &lasts, &[0, 0, 0, 4]].concat());
         let key = crate::core::index::encode("by", &[1, 0, 2], RecordId(id));
         assert_eq!(key, [b"by\0".as_slice(), &[1, 0, 0xff, 2, 0, 1], &id].concat());
     }
@@ -158,7 +168,7 @@ mod tests {
         fn garbage_rows_are_no_rows_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
             prop_assert!(read_floor(&bytes).is_none() || bytes.len() == 49);
             prop_assert_eq!(read_origin(&bytes).is_some(), bytes.len() == 24);
-            prop_assert_eq!(read_fence(&bytes).is_some(), [1, 41].contains(&bytes.len()));
+            prop_assert_eq!(read_fence(&bytes).is_some(), [1, 41, 45].contains(&bytes.len()));
             if let Some(doom) = read_doom(&bytes) {
                 prop_assert_eq!(doom_key(&doom), bytes);
             }

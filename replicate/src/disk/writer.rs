@@ -350,7 +350,9 @@ impl<P: Place> Writer<P> {
                 let is_still = self.quarantine(beside).is_some();
                 telling(step.stage(staged, &self.shared.schema, us, moment, is_still), done)
             }
-            Job::Renew { of: Some(of), done, .. } if us.inc > of => telling(Ok(us), done),
+            Job::Renew { of: Some(of), done, .. } if us.inc > of || staged.limits().is_replaced(us) => {
+                telling(Ok(us), done)
+            }
             Job::Renew { moment, done, .. } => {
                 let next = us.inc.max(self.shared.status().inc_heard).saturating_add(1);
                 telling(self.stage_incarnation(next, moment, staged, beside), done)
@@ -395,6 +397,8 @@ impl<P: Place> Writer<P> {
         let (shared, us) = (self.shared.clone(), beside.us.unwrap_or(self.us));
         // Two nodes of one name that both went on under the next one would outdo each other for ever.
         let mint = |staged: &mut Staged<'_, Snapshot>, inc: u32| match self.quarantine(beside) {
+            // What is above is another machine's that goes on as us: it is no memory of ours.
+            None if staged.limits().is_replaced(us) => Ok(None),
             Some(_) => {
                 let mut status = shared.status();
                 status.inc_heard = status.inc_heard.max(inc.saturating_sub(1));

@@ -43,16 +43,18 @@ pub fn schema() -> Schema {
     Schema::new(kinds).unwrap()
 }
 
-/// `{"sec":[inc,seq],"cfg":[inc,seq]}` of the node with the record's id.
+/// `{"sec":[inc,seq],"cfg":[inc,seq],"until":inc}` of the node with the record's id.
 pub fn fence_of(id: RecordId, value: &str) -> Option<Fence> {
     #[derive(serde::Deserialize)]
     struct Said {
         sec: (u32, u64),
         cfg: (u32, u64),
+        #[serde(default)]
+        until: Option<u32>,
     }
     let said: Said = serde_json::from_str(value).ok()?;
     let last = |(inc, seq)| Last { inc, seq };
-    Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg) })
+    Some(Fence { node: NodeId(id.0), sec: last(said.sec), cfg: last(said.cfg), until: said.until })
 }
 
 /// An entry that may fence, for the reference.
@@ -101,7 +103,8 @@ pub fn is_beyond(at: Position, by: Position, fence: &Fence) -> bool {
     };
     let (at_place, by_place) = ((at.dot.inc, at.dot.seq), (by.dot.inc, by.dot.seq));
     let is_its_own = (by.dot.node, by.stream) == (at.dot.node, at.stream) && at_place <= by_place;
-    at.dot.node == fence.node && at_place > (last.inc, last.seq) && !is_its_own
+    let is_again = fence.until.is_some_and(|until| at.dot.inc >= until);
+    at.dot.node == fence.node && at_place > (last.inc, last.seq) && !is_its_own && !is_again
 }
 
 /// Whether an entry stands among these fences.
@@ -158,7 +161,13 @@ pub fn enable(number: u128) -> Draft {
 
 /// Fences a node at these places of its first incarnation.
 pub fn fence(number: u128, sec: u64, cfg: u64) -> Draft {
-    let (group, value) = ("access".to_string(), format!(r#"{{"sec":[1,{sec}],"cfg":[1,{cfg}]}}"#));
+    fence_until(number, sec, cfg, None)
+}
+
+/// The same; from an incarnation on it counts again.
+pub fn fence_until(number: u128, sec: u64, cfg: u64, until: Option<u32>) -> Draft {
+    let until = until.map_or("null".to_string(), |inc| inc.to_string());
+    let (group, value) = ("access".to_string(), format!(r#"{{"sec":[1,{sec}],"cfg":[1,{cfg}],"until":{until}}}"#));
     draft("member", number, Act::Disable { group, value })
 }
 
@@ -208,6 +217,15 @@ impl Node {
         let changes = staged.changes;
         self.state.keep(changes);
         Ok(written)
+    }
+
+    /// Goes on under another incarnation.
+    pub fn renew(&mut self, inc: u32) {
+        (self.us.inc, self.us.nonce) = (inc, self.us.nonce + 100);
+        let mut staged = Staged::new(&self.state).unwrap();
+        write::open(&mut staged, &self.schema, self.us, moment(0)).unwrap();
+        let changes = staged.changes;
+        self.state.keep(changes);
     }
 
     pub fn hear(&mut self, raw: &[u8]) -> Result<Accepted, Refusal> {

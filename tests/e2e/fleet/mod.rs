@@ -8,6 +8,8 @@ mod bad_line;
 mod console;
 mod coordinator;
 mod cut;
+mod nearby;
+mod new_box;
 mod split;
 mod strangers;
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Desk, owner};
 use crate::access::acts::InviteNode;
 use crate::access::fleet::Us;
-use crate::access::invitations::Token;
+use crate::access::invitations::{Replaced, Token};
 use crate::access::{AccessError, Actor, Claimed, Refused};
 use crate::store::Id;
 
@@ -122,10 +122,15 @@ fn wrong_secrets_are_slowed_at_their_address_and_nowhere_else() {
 
 #[test]
 fn the_words_are_of_the_fleet_and_of_the_key() {
-    let token = Token { fleet: Id::of_name("a"), addresses: Vec::new(), spki: [1; 32], secret: [2; 32] };
+    let (addresses, replaces) = (Vec::new(), None);
+    let token = Token { fleet: Id::of_name("a"), addresses, spki: [1; 32], secret: [2; 32], replaces };
     assert_eq!(Token { secret: [3; 32], ..token.clone() }.phrase(), token.phrase());
     assert_ne!(Token { fleet: Id::of_name("b"), ..token.clone() }.phrase(), token.phrase());
     assert_ne!(Token { spki: [4; 32], ..token.clone() }.phrase(), token.phrase());
+    let place = |name: &str| Some(Replaced { node: Id::of_name("hall"), name: name.into(), last_seen: None });
+    let (here, there) = (Token { replaces: place("Hall B"), ..token.clone() }, place("Hall C"));
+    assert_ne!(here.phrase(), token.phrase());
+    assert_ne!(Token { replaces: there, ..token.clone() }.phrase(), here.phrase());
     assert!(!format!("{token:?}").contains(&token.to_string()));
 }
 
@@ -135,21 +140,28 @@ proptest! {
     #[test]
     fn a_token_survives_its_text_and_nothing_else_is_one(
         addresses in prop::collection::vec("[a-zé.]{1,40}:[0-9]{1,5}", 0..=16),
+        place in prop::option::of(("[^\\p{Cc}]{1,60}", prop::option::of(1_i64..4_000_000_000_000))),
         secret: [u8; 32], spki: [u8; 32], cut in 0_usize..200, garbage: Vec<u8>, text in ".{0,300}",
     ) {
         use base64::Engine;
         let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        let token = Token { fleet: Id::of_name("fleet"), addresses, spki, secret };
+        let replaces = place.map(|(name, seen)| {
+            let last_seen = seen.map(|millis| jiff::Timestamp::from_millisecond(millis).unwrap());
+            Replaced { node: Id::of_name("hall"), name, last_seen }
+        });
+        let token = Token { fleet: Id::of_name("fleet"), addresses, spki, secret, replaces };
         let written = token.to_string();
         prop_assert_eq!(format!(" {written}\n").parse::<Token>(), Ok(token.clone()));
 
         let _ = text.parse::<Token>();
-        let _ = base64.encode([&[1], &garbage[..]].concat()).parse::<Token>();
+        let _ = [1, 2].map(|form| base64.encode([&[form], &garbage[..]].concat()).parse::<Token>());
+        let _ = base64.encode([&[2][..], &[7; 80], &garbage].concat()).parse::<Token>();
         let bytes = base64.decode(&written).unwrap();
         let half = bytes[..cut.min(bytes.len() - 1)].to_vec();
         // A cut between two addresses is a token with fewer of them, and never one of another key.
         if let Ok(read) = base64.encode(&half).parse::<Token>() {
             prop_assert_eq!((read.fleet, read.spki, read.secret), (token.fleet, spki, secret));
+            prop_assert_eq!(&read.replaces, &token.replaces);
             prop_assert!(token.addresses.starts_with(&read.addresses));
         }
     }

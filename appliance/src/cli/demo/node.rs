@@ -50,6 +50,8 @@ pub(super) fn run(
         ends_capture: true,
         claim_window_minutes: CLAIM_WINDOW_MINUTES,
         has_open_metrics: true,
+        // On the address it listens at, which is this machine's alone.
+        mdns: Some(Vec::new()),
     };
     let mut told = Ok(());
     node::run(&options, stop, |ready, access| {

@@ -15,7 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::disk::{Listing, Said, Seen};
-use super::{Bell, Live, Next, Worker, differ_only_in_length, facts_of_missed, facts_of_order, moment, name_channels};
+use super::{
+    Bell, Live, Next, Worker, differ_only_in_length, facts_of_missed, facts_of_order, facts_of_replaced, moment,
+    name_channels,
+};
 use crate::capture::orders;
 use crate::capture::take::DataDir;
 use crate::domain::{Order, TakeId, TakeState};
@@ -49,6 +52,8 @@ pub struct Recorder {
     unseen: Vec<TakeId>,
     /// Where the search for records without a take goes on; none when it is over.
     search: Option<Option<String>>,
+    /// What this node wrote under earlier names and is here: it may come back from the others at any time.
+    earlier: u64,
     /// On disk and recorded as they are; their folders are not read again.
     settled: BTreeSet<TakeId>,
     /// Not settled: ordered, running, or just ended.
@@ -87,6 +92,7 @@ impl Recorder {
             is_orders_confirmed: false,
             unseen: Vec::new(),
             search: Some(None),
+            earlier: 0,
             settled: BTreeSet::new(),
             active: BTreeMap::new(),
             silent_since_us: None,
@@ -107,6 +113,10 @@ impl Recorder {
             news.gone.into_iter().for_each(|id| self.heed(id));
         }
         self.read_orders()?;
+        let earlier = self.store.earlier_facts().map_err(|error| error.to_string())?;
+        if earlier > std::mem::replace(&mut self.earlier, earlier) {
+            self.search = Some(None);
+        }
         if let Some(status) = self.live.status() {
             status.recording.iter().for_each(|take| self.heed(take.id));
         }
@@ -236,8 +246,11 @@ impl Recorder {
             return Some((facts_of_order(order), false));
         }
         let known = known?;
+        // While that cannot be read nothing is said.
+        let was_replaced = known.was_replaced || self.store.was_on_replaced_box(id.into()).ok()?;
         let facts = match known.state {
             TakeState::Scheduled => facts_of_missed(known.clone()),
+            _ if was_replaced => facts_of_replaced(known.clone()),
             TakeState::Recording
             | TakeState::Paused
             | TakeState::Finishing

@@ -11,6 +11,7 @@ use crate::service::watch::{Desk, IncidentKeeper, Watcher};
 use crate::service::{Failures, Worker};
 use crate::store::fleet::{Member, Profile};
 use crate::store::recordings::Facts;
+use crate::store::replacements::Replacement;
 use crate::store::tests::{facts, incident, meet};
 use crate::store::{Edits, Id, Store};
 
@@ -115,6 +116,47 @@ fn what_lies_here_of_a_node_that_is_no_more_is_taken_over() {
     node.step(&mut recorder(&node));
     let recording = node.store().recording(found).unwrap().unwrap();
     assert_eq!((recording.node, recording.facts.title.as_str()), (node.store().node(), "Hearing"));
+}
+
+#[test]
+fn what_was_on_a_box_whose_place_this_one_took_is_said_to_be_gone_with_it() {
+    let homes = [1, 2].map(|_| tempfile::tempdir().unwrap());
+    let mut node = Node::over(homes[0].path());
+    let us = node.store().node();
+    // The records of the same node, by the box that was before, come from the neighbour after this one has started.
+    let (old, _) = Store::open(homes[1].path(), us, "boot 0", node.moment(), || 2).unwrap();
+    let there = Neighbour::of(&node);
+    let mut edits = Edits::by("old");
+    let states = [TakeState::Ready, TakeState::Recording, TakeState::Scheduled];
+    for (number, state) in (1..).zip(states) {
+        edits.put_facts(id(number), &Facts { state, ..facts("old", 1) });
+    }
+    old.commit(edits, node.moment()).unwrap();
+    meet(&there.store, &old);
+    let done = Replacement {
+        node: us,
+        at: node.now.wall,
+        by: "Ada".into(),
+        through: there.store.node(),
+        spki: String::new(),
+        until: there.store.incarnation_above(us).unwrap(),
+        words: there.store.last_words(us).unwrap(),
+    };
+    let above = (us, done.until);
+    let (store, _) = Store::open_above(&homes[0].path().join("new"), above, "boot", node.moment(), || 3).unwrap();
+    node.access = crate::access::Access::new(store);
+    let mut recorder = recorder(&node);
+    node.step(&mut recorder);
+    there.tells(&node, |edits| edits.put_replacement(Id::of_name("done"), &done));
+    for _ in 0..5 {
+        node.step(&mut recorder);
+    }
+
+    let told = [1, 2, 3].map(|number| node.store().recording(id(number)).unwrap().unwrap().facts);
+    let told = told.map(|facts| (facts.state, facts.is_gone, facts.was_replaced));
+    assert_eq!(told[0], (TakeState::Ready, true, true));
+    assert_eq!(told[1], (TakeState::Incomplete, true, true), "what ran ended with the box");
+    assert_eq!(told[2], (TakeState::Failed, true, false), "what had not begun was missed");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::store::StoreError;
 use crate::store::fleet::{Fleet, Inventory, Key, Member, Profile};
 use crate::store::people::User;
 use crate::store::recordings::Query;
+use crate::store::replacements::Replacement;
 use crate::store::rooms::{ChannelLabel, Room};
 
 const THEM: Id = Id(uuid::Uuid::from_u128(8));
@@ -328,6 +329,110 @@ fn of_two_that_retired_each_other_a_third_says_which_is_retired() {
     assert!(third.user(PERSON).unwrap().is_some());
 }
 
+/// Another box in the place of THEM, as the fleet has it.
+fn replaced(store: &Store, folder: &Path) -> (Replacement, Store) {
+    let until = store.incarnation_above(THEM).unwrap();
+    let words = store.last_words(THEM).unwrap();
+    let (by, spki) = ("Ada".into(), "0a".repeat(32));
+    let done = Replacement { node: THEM, at: at(9), by, through: NODE, spki, until, words };
+    commit(store, |edits| {
+        edits.put_replacement(Id::of_name(&until.to_string()), &done);
+        edits.put_member_key(THEM, &Key { spki: "0b".repeat(32), certificate: "MII=".into() });
+    })
+    .unwrap();
+    let new = Store::open_above(&folder.join(until.to_string()), (THEM, until), "new", moment(), || 6).unwrap().0;
+    (done, new)
+}
+
+#[test]
+fn what_a_replaced_box_still_decides_counts_nowhere_and_the_new_one_is_the_member() {
+    let (folder, ours, theirs) = two();
+    let [third, _] = others(&folder);
+    commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    commit(&theirs, |edits| edits.put_facts(take(1), &facts("old", 1))).unwrap();
+    meet(&ours, &theirs);
+    let (done, new) = replaced(&ours, folder.path());
+    assert!(new.logs().brief().us.inc == done.until && done.until > 1_000);
+    commit(&theirs, |edits| edits.put_user(&person())).unwrap();
+    meet(&third, &theirs);
+    assert!(third.user(PERSON).unwrap().is_some(), "it does not know yet");
+
+    meet(&new, &ours);
+    commit(&new, |edits| edits.put_node_setting(THEM, "room_pin", &"new")).unwrap();
+    for other in [&ours, &third, &new, &ours] {
+        meet(&new, other);
+        meet(&third, other);
+    }
+    for store in [&ours, &third, &new] {
+        assert_eq!((store.user(PERSON).unwrap(), store.void_changes().unwrap()), (None, [(THEM, 2)].into()));
+        let key = store.member(THEM).unwrap().unwrap().key.unwrap();
+        assert_eq!((key.spki, store.replacements().unwrap()), ("0b".repeat(32), vec![done.clone()]));
+        assert_eq!(store.node_setting::<String>("room_pin").unwrap().is_some(), store.node() == THEM);
+        assert_eq!(store.logs().state_hash().unwrap(), ours.logs().state_hash().unwrap());
+    }
+    assert!(new.was_on_replaced_box(take(1).into()).unwrap() && !ours.was_on_replaced_box(take(1).into()).unwrap());
+    assert_eq!((new.earlier_facts().unwrap() > 0, ours.earlier_facts().unwrap()), (true, 0));
+}
+
+/// One way of [`meet`]: what was refused.
+fn hear(listener: &Store, speaker: &Store) -> usize {
+    let hear = |stream: &Stream| {
+        let export = speaker.logs().export(*stream, &listener.logs().vector(*stream).unwrap()).unwrap();
+        listener.logs().apply(export.entries, listener.stamp(moment()), true).wait().unwrap().refused
+    };
+    Stream::ALL.iter().map(hear).sum()
+}
+
+#[test]
+fn a_box_that_knows_it_was_replaced_takes_no_name_above_the_new_ones() {
+    let (folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    let (_, new) = replaced(&ours, folder.path());
+    assert_eq!(hear(&theirs, &ours), 0);
+    let (before, told) = (theirs.logs().brief().us, commit_by_person(&theirs));
+    assert!(matches!(told, Err(StoreError::Invalid { field: "node", .. })), "{told:?}");
+
+    commit(&new, |edits| edits.put_setting("said_by_the_new_one", &1)).unwrap();
+    assert!(hear(&theirs, &new) > 0, "its own name's entries, which it did not write");
+    assert_eq!(theirs.logs().brief().us, before);
+}
+
+fn commit_by_person(store: &Store) -> Result<(), StoreError> {
+    let mut edits = Edits::by("user:7");
+    edits.put_setting("said_now", &2);
+    store.commit(edits, moment())
+}
+
+#[test]
+fn a_second_replacement_does_not_let_the_first_box_count_again() {
+    let (folder, ours, theirs) = two();
+    commit(&ours, |edits| edits.put_member(&member(THEM, "B-Hall"))).unwrap();
+    meet(&ours, &theirs);
+    let (first, new) = replaced(&ours, folder.path());
+    meet(&new, &ours);
+    commit(&new, |edits| edits.put_setting("said_by_the_second", &1)).unwrap();
+    meet(&new, &ours);
+    let (second, third_box) = replaced(&ours, folder.path());
+    assert!(second.until > first.until);
+    commit(&theirs, |edits| edits.put_setting("said_by_the_first", &1)).unwrap();
+    commit(&new, |edits| edits.put_setting("said_too_late", &1)).unwrap();
+    // Both old boxes are refused by whoever knows; somebody who did not know yet hands on what they said.
+    for old in [&theirs, &new] {
+        hear(&ours, old);
+    }
+    meet(&third_box, &ours);
+
+    let said = |name: &str| third_box.setting::<u32>(name).unwrap();
+    let names = ["said_by_the_first", "said_by_the_second", "said_too_late"];
+    assert_eq!(names.map(said), [None, Some(1), None]);
+    let last_words = third_box.last_words(THEM).unwrap();
+    commit(&ours, |edits| edits.retire(THEM, &last_words)).unwrap();
+    meet(&third_box, &ours);
+    assert_eq!(names.map(said), [None, Some(1), None]);
+}
+
 #[test]
 fn a_member_is_changed_from_what_was_read_and_within_bounds() {
     let (_folder, ours, _theirs) = two();
@@ -375,6 +480,7 @@ fn an_invitation_is_used_up_ends_by_itself_and_stays_on_this_machine() {
         made_at: at(0),
         expires_at: at(ends),
         uses_left,
+        replaces: None,
     };
     let (twice, short) = (invitation(1, 100, 2), invitation(2, 10, 1));
     ours.put_invitation(&twice, at(0)).unwrap();

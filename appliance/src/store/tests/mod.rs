@@ -58,6 +58,7 @@ pub fn facts(title: &str, starts: i64) -> Facts {
         peak_dbfs: Some(-12.5),
         bytes: 1_000,
         is_gone: false,
+        was_replaced: false,
     }
 }
 

@@ -5,17 +5,20 @@ use axum::body::Body as HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use replicate::core::election::{Gated, Why};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{allow, may, read_id};
 use crate::access::About;
-use crate::access::acts::{EditFleet, InviteNode, RetireNode};
-use crate::access::invitations::Token;
+use crate::access::acts::{EditFleet, InviteNode, ReplaceNode, RetireNode};
+use crate::access::invitations::{Invited, Replaced, Token};
 use crate::domain::access::{Permission, Target};
 use crate::fleet::call::CallError;
 use crate::fleet::join::Admission;
+use crate::fleet::nearby::NearbyView;
+use crate::fleet::replace::NotReplaceable;
 use crate::fleet::state::{FleetView, NodeView, StateHashes};
 use crate::store::Id;
 use crate::web::caller::{Body, Caller, Path, Perhaps};
@@ -55,6 +58,8 @@ pub struct Invite {
     pub expires_seconds: Option<u32>,
     /// How many nodes may come by it; one if absent.
     pub uses: Option<u32>,
+    /// A member that is lost, by its id: the box that comes by it goes on as that node.
+    pub replaces: Option<String>,
 }
 
 /// An invitation. It is shown once: whoever has the token may bring a node in.
@@ -66,6 +71,28 @@ pub struct Invitation {
     pub phrase: String,
     /// When it is over.
     pub expires_at: String,
+    /// The member whose place it is for; none if the newcomer stays who it is.
+    pub replaces: Option<Place>,
+}
+
+/// A member's place, as it is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Place {
+    /// The node.
+    pub node_id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was last heard.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub last_seen: Option<Timestamp>,
+}
+
+impl Place {
+    /// As an invitation has it.
+    pub fn of(replaced: &Replaced) -> Self {
+        let Replaced { node, name, last_seen } = replaced.clone();
+        Self { node_id: node.to_string(), name, last_seen }
+    }
 }
 
 /// What to join.
@@ -87,6 +114,8 @@ pub struct Joined {
     pub node_id: String,
     /// The four words that the other end shows as well.
     pub phrase: String,
+    /// The member whose place this box takes: its process begins anew as that, in some seconds. None if it stays who it is.
+    pub replaces: Option<Place>,
 }
 
 /// Invites a node.
@@ -106,12 +135,38 @@ pub async fn post_invitation(
 /// # Errors
 /// It is not allowed, or a value cannot be.
 pub fn invite(app: &App, caller: &Caller, wanted: &Invite) -> Result<Invitation, Problem> {
-    let about = About::thing("fleet", "", "an invitation");
-    let allowed = allow::<InviteNode>(app, caller, &Target::Fleet, about)?;
     let (seconds, uses) = (wanted.expires_seconds.unwrap_or(EXPIRES_SECONDS), wanted.uses.unwrap_or(1));
-    let invited = app.access.invite(allowed, &caller.ctx, seconds, uses)?;
+    let invited = match &wanted.replaces {
+        Some(node) => invite_in_place(app, caller, node, seconds, uses)?,
+        None => {
+            let about = About::thing("fleet", "", "an invitation");
+            let allowed = allow::<InviteNode>(app, caller, &Target::Fleet, about)?;
+            app.access.invite(allowed, &caller.ctx, seconds, uses)?
+        }
+    };
     let (token, phrase) = (invited.token.to_string(), invited.token.phrase());
-    Ok(Invitation { token, phrase, expires_at: invited.expires_at.to_string() })
+    let replaces = invited.token.replaces.as_ref().map(Place::of);
+    Ok(Invitation { token, phrase, expires_at: invited.expires_at.to_string(), replaces })
+}
+
+fn invite_in_place(app: &App, caller: &Caller, node: &str, seconds: u32, uses: u32) -> Result<Invited, Problem> {
+    let node: Id = read_id(node, "node")?;
+    let name = app.store.member(node)?.map(|member| member.profile.name).unwrap_or_default();
+    let about = About::thing("node", node, &name).after("an invitation for its place".into());
+    let allowed = allow::<ReplaceNode>(app, caller, &Target::Fleet, about)?;
+    let place = match app.fleet.replaceable(node) {
+        _ if uses != 1 => Err(Problem::unprocessable("uses", "One box takes a node's place: 1.")),
+        Ok((_, place)) => Ok(place),
+        Err(NotReplaceable::Waits(why)) => Err(waits(app, &why)),
+        Err(error) => Err(error.into()),
+    };
+    match place {
+        Ok(place) => Ok(app.access.invite_in_place(allowed, &caller.ctx, seconds, place)?),
+        Err(problem) => {
+            allowed.fail(&problem.detail);
+            Err(problem)
+        }
+    }
 }
 
 /// Brings this node into a fleet. Only a node that nobody has claimed; who has its invitation needs no more.
@@ -127,9 +182,10 @@ pub async fn post_join(State(app): State<App>, Body(wanted): Body<Join>) -> Resu
 /// The token is none, the node is claimed, or the other end says no.
 pub async fn join(app: &App, token: &str) -> Result<Joined, Problem> {
     let token: Token = token.parse().map_err(|why: String| Problem::unprocessable("token", why))?;
-    let Admission { fleet_id, fleet_name, node_id } = app.fleet.join(&token).await?;
+    let Admission { fleet_id, fleet_name, node_id, .. } = app.fleet.join(&token).await?;
     let (fleet_id, node_id) = (fleet_id.to_string(), node_id.to_string());
-    Ok(Joined { fleet_id, fleet_name, node_id, phrase: token.phrase() })
+    let replaces = token.replaces.as_ref().map(Place::of);
+    Ok(Joined { fleet_id, fleet_name, node_id, phrase: token.phrase(), replaces })
 }
 
 /// How the fleet stands, as this node sees it.
@@ -146,6 +202,22 @@ pub async fn get_fleet(State(app): State<App>, caller: Caller) -> Result<Json<Fl
 pub fn view(app: &App, caller: &Caller) -> Result<FleetView, Problem> {
     may(app, caller, Permission::FleetRead, &Target::Fleet)?;
     Ok(app.fleet.view()?)
+}
+
+/// Recorders that are seen on the network. What they say of themselves is unproven.
+#[utoipa::path(get, path = "/api/v1/fleet/nearby", tag = "fleet",
+    responses((status = 200, body = NearbyView), (status = "4XX", body = Problem)))]
+pub async fn get_nearby(State(app): State<App>, caller: Caller) -> Result<Json<NearbyView>, Problem> {
+    blocking(move || nearby(&app, &caller)).await?.map(Json)
+}
+
+/// As [`get_nearby`].
+///
+/// # Errors
+/// It is not allowed.
+pub fn nearby(app: &App, caller: &Caller) -> Result<NearbyView, Problem> {
+    may(app, caller, Permission::FleetRead, &Target::Fleet)?;
+    Ok(app.fleet.nearby()?)
 }
 
 /// Digests of all records by stream: equal on all nodes that are current.

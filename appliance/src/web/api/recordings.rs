@@ -264,6 +264,7 @@ fn unwritten(app: &App, id: TakeId, title: String, caller: &Caller) -> Recording
         peak_dbfs: None,
         bytes: 0,
         is_gone: false,
+        was_replaced: false,
     };
     let plan = Plan { room: None, started_by: Some(caller.actor.named.name.clone()), profile: "voice".into() };
     Recording { id, node: app.store.node(), facts, plan, annotation: Annotation::default() }

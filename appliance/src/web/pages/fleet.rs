@@ -1,4 +1,5 @@
-//! The fleet: who coordinates, its nodes, inviting one, retiring one for good, what happened.
+//! The fleet: who coordinates, its nodes, inviting one, retiring one for good, giving a lost one's place to another box, what
+//! happened.
 //!
 //! The nodes and what happened follow by themselves. Retiring is the one act that cannot be undone: the node's name, typed,
 //! confirms it.
@@ -9,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use self::view::{ConflictLine, Invitation, Invite, NodeLine, Retiring, Role, StoryLine, View};
+use self::view::{Around, ConflictLine, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
 use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
@@ -34,13 +35,15 @@ struct Beside<'a> {
     problem: Option<&'a Problem>,
     invitation: Option<Invitation>,
     retiring: Option<&'a str>,
+    replacing: Option<&'a str>,
 }
 
-/// Shows the page; `?retire=` asks about a node.
+/// Shows the page; `?retire=` and `?replace=` ask about a node.
 pub async fn show(State(app): State<App>, Guest { caller, visit }: Guest) -> Answer {
     Ok(blocking(move || {
-        let retiring = query_value(&visit.path, "retire");
-        page(&app, &caller, &visit, Beside { retiring: retiring.as_deref(), ..Beside::default() })
+        let [retiring, replacing] = ["retire", "replace"].map(|name| query_value(&visit.path, name));
+        let (retiring, replacing) = (retiring.as_deref(), replacing.as_deref());
+        page(&app, &caller, &visit, Beside { retiring, replacing, ..Beside::default() })
     })
     .await??)
 }
@@ -53,6 +56,10 @@ fn conflicts(app: &App, caller: &Caller, clock: &Clock) -> Result<Vec<ConflictLi
     Ok(found.items.iter().map(|conflict| ConflictLine::of(conflict, may_choose(&conflict.kind), clock)).collect())
 }
 
+fn around(app: &App, caller: &Caller) -> Result<Around, Problem> {
+    Ok(Around::of(&fleet::nearby(app, caller)?, denied(app, caller, Permission::FleetInvite)))
+}
+
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
     let clock = chrome::room_clock(app);
     let fleet = fleet::view(app, caller)?.settled(clock.now);
@@ -60,16 +67,19 @@ fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result
     let problem = beside.problem;
     frame.flash.extend(problem.filter(|problem| problem.field.is_none()).map(of_problem));
     let confirm = beside.sent.map_or_else(Field::default, |sent| sent.field("confirm", problem));
-    let retiring = beside.retiring.and_then(|id| fleet.nodes.iter().find(|node| node.id == id));
+    let asked_about = |id: Option<&str>| id.and_then(|id| fleet.nodes.iter().find(|node| node.id == id));
+    let (retiring, replacing) = (asked_about(beside.retiring), asked_about(beside.replacing));
     let retire_denied = denied(app, caller, Permission::FleetRetire);
     let view = View {
         chrome: frame,
         name: fleet.name.clone(),
         honesty: Honesty::of(&fleet, &clock),
         retiring: retiring.and_then(|node| Retiring::of(node, &fleet, confirm, retire_denied.clone(), &clock)),
+        replacing: replacing.and_then(|node| Replacing::of(node, &fleet, retire_denied.clone(), &clock)),
         invitation: beside.invitation,
         nodes: lines(app, &fleet, retire_denied.is_none())?,
         conflicts: conflicts(app, caller, &clock)?,
+        nearby: around(app, caller)?,
         stories: StoryLine::all(&fleet, &clock),
         invite: Invite::of(beside.sent, problem, denied(app, caller, Permission::FleetInvite)),
         role: Role::of(&fleet, denied(app, caller, Permission::FleetEdit)),
@@ -93,13 +103,15 @@ pub async fn act(
 ) -> Answer {
     Ok(blocking(move || {
         let refused = |problem: &Problem| {
-            let beside = Beside { sent: Some(&sent), problem: Some(problem), ..Beside::default() };
+            let replacing = Some(sent.text("replaces")).filter(|node| !node.is_empty());
+            let beside = Beside { sent: Some(&sent), problem: Some(problem), replacing, ..Beside::default() };
             page(&app, &caller, &visit, beside)
         };
         match act.as_str() {
             "invite" => match view::wanted(&sent).and_then(|wanted| fleet::invite(&app, &caller, &wanted)) {
                 Ok(made) => {
-                    let invitation = Some(Invitation::of(&made, &sent));
+                    let around = fleet::nearby(&app, &caller)?;
+                    let invitation = Some(Invitation::of(&made, &sent, &around, &chrome::room_clock(&app)));
                     page(&app, &caller, &visit, Beside { invitation, ..Beside::default() })
                 }
                 Err(problem) => refused(&problem),
@@ -149,6 +161,7 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     struct Live {
         honesty: Honesty,
         conflicts: Vec<ConflictLine>,
+        nearby: Around,
         stories: Vec<StoryLine>,
         nodes: Vec<NodeLine>,
     }
@@ -162,11 +175,13 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
     let live = Live {
         honesty: Honesty::of(&fleet, &clock),
         conflicts: conflicts(app, caller, &clock)?,
+        nearby: around(app, caller)?,
         stories: StoryLine::all(&fleet, &clock),
         nodes: lines(app, &fleet, can_retire)?,
     };
     pieces.add("honesty", "honesty", &live)?;
     pieces.add("fleet-conflicts", "fleet_conflicts", &live)?;
+    pieces.add("fleet-nearby", "fleet_nearby", &live)?;
     pieces.add("fleet-stories", "fleet_stories", &live)?;
     if live.nodes.len() <= WHOLE_MAX {
         return pieces.add("fleet-nodes", "fleet_nodes", &live);

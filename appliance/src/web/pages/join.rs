@@ -3,15 +3,18 @@
 //! Only a recorder that belongs to nobody has this page. Looking at an invitation changes nothing.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
+use super::fleet::view::heard;
 use super::parts::chrome::{self, About, Chrome};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
 use super::parts::visit::{Door, Visit};
 use super::{Answer, again, show_with};
 use crate::access::invitations::Token;
+use crate::fleet::join::has_joined;
 use crate::web::api::fleet;
 use crate::web::{App, Problem, blocking};
 
@@ -25,6 +28,8 @@ pub struct View {
     pub form: Form,
     /// The invitation, once one was pasted.
     pub invitation: Option<Seen>,
+    /// It has joined, and goes on as this when its records have come.
+    pub waits_as: Option<String>,
 }
 
 /// What was typed.
@@ -41,6 +46,17 @@ pub struct Seen {
     pub words: String,
     /// Where the node that made it is reached.
     pub addresses: String,
+    /// Whose place this box takes.
+    pub replaces: Option<Place>,
+}
+
+/// A member's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The member.
+    pub name: String,
+    /// When it was last heard.
+    pub heard_text: String,
 }
 
 /// Shows the page.
@@ -53,6 +69,10 @@ pub async fn join(State(app): State<App>, door: Door, sent: Sent) -> Answer {
     let token = pasted(sent.text("token"));
     let problem = match sent.text("step") {
         "join" => match fleet::join(&app, &token).await {
+            Ok(joined) if joined.replaces.is_some() => {
+                let name = joined.replaces.map(|place| place.name);
+                return Ok(blocking(move || waiting(&app, &door.visit, name)).await?);
+            }
             Ok(_) => return Ok(flash::redirect("/login", Flash::new("joined"), door.visit.is_tls)),
             Err(problem) => Some(problem),
         },
@@ -65,15 +85,30 @@ fn page(app: &App, visit: &Visit, token: &str, problem: Option<&Problem>) -> Res
     if app.access.is_claimed()? {
         return Ok(Redirect::to("/login").into_response());
     }
+    if has_joined(app.data.path()) {
+        return Ok(waiting(app, visit, Some(app.name())));
+    }
     let mut frame = chrome::chrome(app, None, visit, About { title: "Join a fleet", nav: "claim", live: "" });
     let error = problem.filter(|problem| problem.field.is_some()).map(|problem| problem.detail.clone());
     frame.flash.extend(problem.filter(|problem| problem.field.is_none()).map(of_problem));
     let invitation = token.parse::<Token>().ok().map(|token| Seen {
         words: token.phrase().replace('-', " "),
         addresses: if token.addresses.is_empty() { "no address".to_owned() } else { token.addresses.join(", ") },
+        replaces: token.replaces.map(|replaced| Place {
+            name: replaced.name,
+            heard_text: heard(replaced.last_seen, &chrome::room_clock(app)),
+        }),
     });
-    let view = View { chrome: frame, form: Form { token: Field { value: token.to_owned(), error } }, invitation };
+    let form = Form { token: Field { value: token.to_owned(), error } };
+    let view = View { chrome: frame, form, invitation, waits_as: None };
     Ok(show_with(visit, again(problem), "pages/join.html", &view))
+}
+
+/// It is in, and its records are on their way.
+fn waiting(app: &App, visit: &Visit, name: Option<String>) -> Response {
+    let frame = chrome::chrome(app, None, visit, About { title: "Join a fleet", nav: "claim", live: "" });
+    let view = View { chrome: frame, form: Form::default(), invitation: None, waits_as: name };
+    show_with(visit, StatusCode::OK, "pages/join.html", &view)
 }
 
 /// The token of what was pasted: with line breaks from a mail, or the whole command that the other page shows.

@@ -2,9 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::qr;
+use crate::fleet::nearby::{NearbyNode, NearbyView};
 use crate::fleet::state::{FleetView, NodeView};
 use crate::web::Problem;
 use crate::web::api::conflicts::{Chosen, ConflictVersion, ConflictView};
@@ -24,6 +26,8 @@ const CLOCK_OFF_MS: i64 = 500;
 /// What a third node can do about two that retired each other.
 const DISPUTED: &str = "This node and another one retired each other, neither knowing of it, so both are out. Retiring this \
                         one again says that it is the one that goes: the other one counts again, with all it did since.";
+/// Recorders of the network that are shown.
+const AROUND_MAX: usize = 50;
 /// How long an invitation may hold, as choices.
 const HOLDS: [(&str, &str); 4] = [("3600", "An hour"), ("28800", "8 hours"), ("86400", "A day"), ("604800", "7 days")];
 /// Where a recorder keeps everything, as it is installed.
@@ -41,12 +45,16 @@ pub struct View {
     pub honesty: Honesty,
     /// A node that somebody is about to retire.
     pub retiring: Option<Retiring>,
+    /// A node whose place somebody is about to give to another box.
+    pub replacing: Option<Replacing>,
     /// An invitation that was just made.
     pub invitation: Option<Invitation>,
     /// All nodes.
     pub nodes: Vec<NodeLine>,
     /// What was changed in two ways.
     pub conflicts: Vec<ConflictLine>,
+    /// Recorders on the network that are none of these nodes, or where the roster does not know them.
+    pub nearby: Around,
     /// What happened, newest first.
     pub stories: Vec<StoryLine>,
     /// To invite.
@@ -106,6 +114,21 @@ pub struct Retiring {
     pub confirm: Field,
 }
 
+/// A node whose place is about to be given to another box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacing {
+    #[allow(missing_docs)]
+    pub id: String,
+    #[allow(missing_docs)]
+    pub name: String,
+    /// When it was last heard.
+    pub heard_text: String,
+    /// Why it cannot be.
+    pub denied: Option<String>,
+    /// How long the invitation may hold.
+    pub holds: Vec<Choice>,
+}
+
 /// Shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
@@ -119,6 +142,10 @@ pub struct Invitation {
     pub command: String,
     /// For whom and how long.
     pub holds_text: String,
+    /// Whose place it is for.
+    pub replaces: Option<String>,
+    /// The page of the box that was seen on the network, with the invitation in the part that no server sees.
+    pub join_url: Option<String>,
 }
 
 /// A node.
@@ -146,6 +173,8 @@ pub struct NodeLine {
     pub url: Option<String>,
     /// Where to retire it.
     pub retire_url: Option<String>,
+    /// Where to give its place to another box.
+    pub replace_url: Option<String>,
 }
 
 /// Something that happened.
@@ -168,6 +197,78 @@ pub struct Invite {
     pub uses: Field,
     /// Why not.
     pub denied: Option<String>,
+}
+
+/// What is seen on the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Around {
+    /// Those that are worth a look.
+    pub items: Vec<AroundLine>,
+    /// Why there is nothing, or not all.
+    pub note: Option<String>,
+    /// Why nobody can be invited.
+    pub denied: Option<String>,
+}
+
+/// A recorder on the network; its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AroundLine {
+    #[allow(missing_docs)]
+    pub name: String,
+    /// good, warning or unknown.
+    pub tone: String,
+    /// The shape.
+    pub picture: String,
+    /// What it is.
+    pub word: String,
+    /// What else it says.
+    pub facts: Vec<String>,
+    /// The four words of its page; none where they are of no use.
+    pub words: Option<String>,
+    /// Where it is invited at.
+    pub at: Option<String>,
+}
+
+impl Around {
+    /// What of it is worth a look: members at an address that the roster has are on the page already.
+    pub fn of(view: &NearbyView, denied: Option<String>) -> Self {
+        let is_news = |item: &&NearbyNode| item.kind != "member" || item.is_elsewhere;
+        let items: Vec<AroundLine> = view.items.iter().filter(is_news).take(AROUND_MAX).map(AroundLine::of).collect();
+        let note = match (&view.trouble, view.is_on) {
+            (Some(why), _) => Some(format!("The network cannot be looked at: {why}.")),
+            (None, false) => Some("This node does not look at the network.".to_owned()),
+            (None, true) if items.is_empty() => Some("No recorder that could be invited.".to_owned()),
+            (None, true) if view.more > 0 => Some("There are more than are kept.".to_owned()),
+            (None, true) => None,
+        };
+        Self { items, note, denied }
+    }
+}
+
+impl AroundLine {
+    fn of(item: &NearbyNode) -> Self {
+        let (tone, picture, word, more) = match item.kind {
+            "unclaimed" => ("good", "key", "Nobody's", None),
+            "member" => {
+                ("warning", "refresh", "Elsewhere", Some("the roster lacks this address; it is tried there too"))
+            }
+            "stranger" => {
+                ("warning", "alert", "Unknown", Some("says it is of this fleet, and no node of it has its key"))
+            }
+            _ => ("unknown", "lock", "Another fleet's", None),
+        };
+        let version = Some(format!("Rakkr {}", item.version)).filter(|_| !item.version.is_empty());
+        let is_free = item.kind == "unclaimed";
+        Self {
+            name: item.name.clone(),
+            tone: tone.to_owned(),
+            picture: picture.to_owned(),
+            word: word.to_owned(),
+            facts: item.addresses.first().cloned().into_iter().chain(version).chain(more.map(str::to_owned)).collect(),
+            words: Some(item.words.replace('-', " ")).filter(|words| is_free && !words.is_empty()),
+            at: item.addresses.first().cloned().filter(|_| is_free),
+        }
+    }
 }
 
 /// To take the role.
@@ -203,12 +304,34 @@ impl Retiring {
     }
 }
 
+impl Replacing {
+    /// Of a node; none of one that is retired.
+    pub fn of(node: &NodeView, fleet: &FleetView, denied: Option<String>, clock: &Clock) -> Option<Self> {
+        let runs = format!("{} is reached: it runs. Only the place of a node that is lost can be taken.", node.name);
+        let denied = denied.or_else(|| (node.is_here || node.is_reached()).then_some(runs));
+        let denied = denied.or_else(|| Honesty::of(fleet, clock).waits);
+        let holds = choices(&HOLDS, HOLDS[0].0);
+        let heard_text = heard(node.last_seen, clock);
+        let (id, name) = (node.id.clone(), node.name.clone());
+        (node.state != "retired").then_some(Self { id, name, heard_text, denied, holds })
+    }
+}
+
+/// `last heard today, 09:02`.
+pub fn heard(at: Option<Timestamp>, clock: &Clock) -> String {
+    match at {
+        Some(at) => format!("last heard {}", within(&clock.day_and_time(at))),
+        None => "not heard since this node started".to_owned(),
+    }
+}
+
 impl Invitation {
     /// Of one that was made.
-    pub fn of(made: &fleet::Invitation, sent: &Sent) -> Self {
+    pub fn of(made: &fleet::Invitation, sent: &Sent, around: &NearbyView, clock: &Clock) -> Self {
         let holds = HOLDS.iter().find(|(seconds, _)| *seconds == sent.text("expires_seconds"));
         let holds = holds.map_or("an hour".to_owned(), |(_, label)| label.to_lowercase());
         let nodes = sent.text("uses").trim().parse().unwrap_or(1);
+        let place = |place: &fleet::Place| format!("{}, {}", place.name, heard(place.last_seen, clock));
         let picture = qr::svg(&made.token).unwrap_or_default();
         Self {
             token: made.token.clone(),
@@ -216,6 +339,15 @@ impl Invitation {
             qr_url: format!("data:image/svg+xml;base64,{}", STANDARD.encode(picture)),
             command: format!("rakkr join --data-dir {DATA_DIR} {}", made.token),
             holds_text: format!("for {holds}, {}", words::count(nodes, "node", "nodes in all")),
+            replaces: made.replaces.as_ref().map(place),
+            // Only to a box that was heard: what is sent along is anybody's word.
+            join_url: around
+                .items
+                .iter()
+                .filter(|item| item.kind == "unclaimed")
+                .flat_map(|item| &item.addresses)
+                .find(|address| *address == sent.text("at"))
+                .map(|address| format!("https://{address}/join#{}", made.token)),
         }
     }
 }
@@ -229,7 +361,8 @@ pub fn wanted(sent: &Sent) -> Result<Wanted, Problem> {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Problem::unprocessable(field, "A whole number.")),
     };
-    Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")? })
+    let replaces = Some(sent.text("replaces").trim().to_owned()).filter(|node| !node.is_empty());
+    Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")?, replaces })
 }
 
 /// What the button beside a version asks for.
@@ -273,6 +406,8 @@ impl NodeLine {
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
             retire_url: (can_retire && !node.is_here && (node.state != "retired" || node.is_disputed))
                 .then(|| format!("/fleet?retire={}", node.id)),
+            replace_url: (can_retire && !node.is_here && ["lost", "lapsed"].contains(&node.state))
+                .then(|| format!("/fleet?replace={}", node.id)),
         }
     }
 }
@@ -291,11 +426,7 @@ fn state(node: &NodeView) -> (&'static str, &'static str, String) {
 }
 
 fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock) -> Vec<String> {
-    let heard = match node.last_seen {
-        _ if node.is_here || is_reached => None,
-        Some(at) => Some(format!("last heard {}", within(&clock.day_and_time(at)))),
-        None => Some("not heard since this node started".to_owned()),
-    };
+    let heard = (!node.is_here && !is_reached).then(|| heard(node.last_seen, clock));
     let (free, all) = node.disk_bytes;
     let disk = (all > 0).then(|| format!("{} free of {}", words::bytes(free), words::bytes(all)));
     let off = node.clock_offset_ms.filter(|ms| ms.abs() >= CLOCK_OFF_MS);
@@ -458,6 +589,69 @@ mod tests {
         assert_eq!(asked(&node("c", "lost")).unwrap().denied, None);
     }
 
+    fn around(kind: &'static str, is_elsewhere: bool) -> NearbyView {
+        let item = NearbyNode {
+            kind,
+            node_id: None,
+            name: "rakkr-new".into(),
+            words: "amber-otter-violin-crane".into(),
+            version: "0.5.0".into(),
+            addresses: vec!["192.0.2.9:8443".into()],
+            is_elsewhere,
+            heard: clock().now,
+        };
+        NearbyView { is_on: true, trouble: None, items: vec![item], more: 0 }
+    }
+
+    #[test]
+    fn a_box_that_nobody_claimed_is_invited_where_it_was_heard_and_nowhere_else() {
+        let made =
+            fleet::Invitation { token: "abc".into(), phrase: "a".into(), expires_at: String::new(), replaces: None };
+        let url = |at: &str, kind| {
+            let sent = Sent(vec![("at".into(), at.into())]);
+            Invitation::of(&made, &sent, &around(kind, false), &clock()).join_url
+        };
+        assert_eq!(url("192.0.2.9:8443", "unclaimed").as_deref(), Some("https://192.0.2.9:8443/join#abc"));
+        assert_eq!((url("evil.example:443", "unclaimed"), url("192.0.2.9:8443", "stranger")), (None, None));
+    }
+
+    #[test]
+    fn what_is_seen_on_the_network_is_called_by_what_it_is() {
+        let line = |kind, is_elsewhere| Around::of(&around(kind, is_elsewhere), None).items.first().cloned();
+        let free = line("unclaimed", false).unwrap();
+        assert_eq!(
+            (free.at.as_deref(), free.words.as_deref()),
+            (Some("192.0.2.9:8443"), Some("amber otter violin crane"))
+        );
+        for kind in ["stranger", "other_fleet"] {
+            let line = line(kind, false).unwrap();
+            assert_eq!((line.at, line.words), (None, None), "{kind}");
+        }
+        assert_eq!((line("member", false), line("member", true).unwrap().at), (None, None));
+        let off = NearbyView { is_on: false, items: Vec::new(), ..around("member", false) };
+        assert!(Around::of(&off, None).note.unwrap().contains("does not look"));
+        let ill = NearbyView { trouble: Some("no multicast".into()), ..around("unclaimed", false) };
+        assert!(Around::of(&ill, None).note.unwrap().contains("no multicast"));
+    }
+
+    #[test]
+    fn the_place_of_a_lost_node_and_of_no_other_is_offered_to_another_box() {
+        let states = ["current", "behind", "lost", "lapsed", "retired"];
+        let offered = states.map(|state| NodeLine::of(&node("a", state), None, None, true, &clock()).replace_url);
+        assert_eq!(offered.map(|url| url.is_some()), [false, false, true, true, false]);
+        let lost = NodeLine::of(&node("a", "lost"), None, None, false, &clock());
+        assert_eq!(lost.replace_url, None, "who may not retire");
+
+        let asked = |node: &NodeView, mode| {
+            Replacing::of(node, &fleet(Some(mode), &["current", "current", "lost"]), None, &clock())
+        };
+        let place = asked(&node("b", "lost"), "majority").unwrap();
+        assert_eq!((place.heard_text.as_str(), place.denied), ("last heard today, 09:02", None));
+        assert!(asked(&node("b", "lost"), "minority").unwrap().denied.unwrap().contains("wait"));
+        assert!(asked(&node("b", "behind"), "majority").unwrap().denied.unwrap().contains("runs"));
+        assert_eq!(asked(&node("b", "retired"), "majority"), None);
+    }
+
     #[test]
     fn a_minority_is_told_that_retiring_waits_before_anything_is_typed() {
         let part = fleet(Some("minority"), &["current", "lost", "lost"]);
@@ -476,13 +670,22 @@ mod tests {
 
     #[test]
     fn an_invitation_says_for_whom_and_how_long() {
-        let made = fleet::Invitation { token: "abc".into(), phrase: "a-b-c-d".into(), expires_at: String::new() };
+        let made = fleet::Invitation {
+            token: "abc".into(),
+            phrase: "a-b-c-d".into(),
+            expires_at: String::new(),
+            replaces: None,
+        };
         let sent = Sent(vec![("expires_seconds".into(), "86400".into()), ("uses".into(), "3".into())]);
-        let shown = Invitation::of(&made, &sent);
+        let nobody = NearbyView { is_on: true, trouble: None, items: Vec::new(), more: 0 };
+        let shown = Invitation::of(&made, &sent, &nobody, &clock());
         assert_eq!((shown.words.as_str(), shown.holds_text.as_str()), ("a b c d", "for a day, 3 nodes in all"));
         assert_eq!(shown.command, "rakkr join --data-dir /var/lib/rakkr abc");
         assert!(shown.qr_url.starts_with("data:image/svg+xml;base64,"));
-        assert_eq!(wanted(&sent).unwrap().uses, Some(3));
+        assert_eq!(
+            (wanted(&sent).unwrap().uses, wanted(&sent).unwrap().replaces, shown.replaces),
+            (Some(3), None, None)
+        );
         let bad = Sent(vec![("uses".into(), "-1".into())]);
         assert_eq!(wanted(&bad).unwrap_err().field.as_deref(), Some("uses"));
     }

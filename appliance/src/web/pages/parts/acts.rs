@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// Name, what one does, what one did.
-const VERBS: [(&str, &str, &str); 33] = [
+const VERBS: [(&str, &str, &str); 34] = [
     ("recording.start", "start", "started"),
     ("recording.stop", "stop", "stopped"),
     ("recording.extend", "extend", "extended"),
@@ -56,6 +56,7 @@ const VERBS: [(&str, &str, &str); 33] = [
     ("fleet.invite", "invite a node into", "invited a node into"),
     ("fleet.join", "let into the fleet", "let into the fleet"),
     ("fleet.retire", "retire", "retired"),
+    ("fleet.replace", "put another box in the place of", "put another box in the place of"),
     ("node.backup", "back up", "backed up"),
     ("self.password", "change the password of", "changed the password of"),
     ("self.tokens", "change the token", "changed the token"),

@@ -75,6 +75,7 @@ impl InFleet {
 
 fn standing(view: &FleetView) -> (&'static str, &'static str) {
     match &view.coordinator {
+        _ if view.is_replaced => ("bad", "Another box has its place"),
         _ if !view.trouble.is_empty() => ("bad", "Records are in trouble"),
         _ if view.of <= 1 => ("good", "A fleet of one"),
         None => ("bad", "Nobody coordinates"),
@@ -184,6 +185,7 @@ pub(in crate::web::pages) mod tests {
             of: states.iter().filter(|state| **state != "retired").count(),
             nodes,
             trouble: Vec::new(),
+            is_replaced: false,
             stories: Vec::new(),
         }
     }
@@ -196,6 +198,15 @@ pub(in crate::web::pages) mod tests {
             assert_eq!((honesty.tone.as_str(), honesty.waits.as_deref()), ("bad", Some("Its card was copied.")));
             assert_eq!(InFleet::of(&view).strip.map(|strip| strip.text).as_deref(), Some("Its card was copied."));
         }
+    }
+
+    #[test]
+    fn a_box_whose_place_another_took_says_so_on_every_page() {
+        let trouble = vec!["Another box has taken this one's place.".into()];
+        let view = FleetView { is_replaced: true, trouble, ..fleet(None, &["current", "lost"]) };
+        let strip = InFleet::of(&view).strip.unwrap();
+        assert_eq!(strip.word, "Another box has its place");
+        assert_eq!(strip.text, "Another box has taken this one's place.");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::words::{self, Clock};
 use crate::domain::{ClockQuality, TakeState};
-use crate::web::view::RecordingView;
+use crate::web::view::{RecordingView, gone};
 
 /// Days that something stays in the bin.
 pub const BIN_DAYS: i64 = 30;
@@ -150,9 +150,7 @@ fn notes(view: &RecordingView) -> Vec<Remark> {
     if view.state == TakeState::Failed {
         notes.push(remark("trouble", "No audio was heard".to_owned()));
     }
-    if view.is_gone {
-        notes.push(remark("trouble", "Its audio is not on this disk any more".to_owned()));
-    }
+    notes.extend(gone(view).map(|why| remark("trouble", why.to_owned())));
     if view.clock_quality == ClockQuality::Unset {
         notes.push(remark("trouble", "The clock was not set".to_owned()));
     }

@@ -14,7 +14,7 @@ use crate::web::pages::parts::chrome::{self, Chrome, denied};
 use crate::web::pages::parts::field::{Choice, choices};
 use crate::web::pages::parts::row::{self, Row};
 use crate::web::pages::parts::words::{self, Clock};
-use crate::web::view::{MeasuredView, RecordingDetail, SegmentView, SpanView};
+use crate::web::view::{MeasuredView, RecordingDetail, SegmentView, SpanView, gone};
 use crate::web::whose::Whose;
 use crate::web::{App, pages};
 
@@ -308,12 +308,12 @@ pub fn player(app: &App, caller: &Caller, detail: &RecordingDetail, start_second
     let is_live = row::is_live(detail.recording.state);
     let audio = audio_of(app, caller, detail);
     let api = audio.clone().unwrap_or_default();
-    let gone = detail.recording.is_gone.then(|| "Its audio is not on this disk any more.".to_owned());
+    let lost = gone(&detail.recording).map(|why| format!("{why}."));
     let nothing = (detail.recording.duration_seconds <= 0.0).then(|| "There is nothing to hear yet.".to_owned());
     let seconds = detail.recording.duration_seconds;
     let start_seconds = start_seconds.clamp(0.0, seconds.max(0.0));
     Player {
-        denied: denied(app, caller, Permission::RecordingPlayback).or_else(|| audio.err()).or(gone).or(nothing),
+        denied: denied(app, caller, Permission::RecordingPlayback).or_else(|| audio.err()).or(lost).or(nothing),
         waveform_url: format!("{api}/waveform"),
         media_url: format!("{api}/file?format=opus"),
         stream_url: format!("{api}/stream"),
@@ -454,11 +454,11 @@ pub fn download(app: &App, caller: &Caller, detail: &RecordingDetail) -> Downloa
         label: channel.label.clone(),
         is_chosen: true,
     };
-    let gone = detail.recording.is_gone.then(|| "Its audio is not on this disk any more.".to_owned());
+    let lost = gone(&detail.recording).map(|why| format!("{why}."));
     let audio = audio_of(app, caller, detail);
     Download {
         url: audio.clone().map(|audio| format!("{audio}/file")).unwrap_or_default(),
-        denied: denied(app, caller, Permission::RecordingDownload).or_else(|| audio.err()).or(gone),
+        denied: denied(app, caller, Permission::RecordingDownload).or_else(|| audio.err()).or(lost),
         formats: choices(&[("flac", "FLAC, lossless"), ("wav", "WAV, as recorded"), ("opus", "Opus, small")], "flac"),
         channels: detail.recording.channels.iter().map(pick).collect(),
     }
