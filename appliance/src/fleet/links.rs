@@ -424,7 +424,7 @@ impl Fleet {
     }
 
     /// Until the roster gives a member another key.
-    async fn has_other_key(&self, member: Id, key: PeerKey) {
+    pub(super) async fn has_other_key(&self, member: Id, key: PeerKey) {
         let mut keys = self.0.keys.subscribe();
         // A sender that is gone ends all anyway.
         let _ = keys.wait_for(|keys| keys.get(&member).is_some_and(|known| *known != key)).await;
