@@ -392,7 +392,7 @@ mod tests {
     use replicate::core::election::{Away, Token};
     use replicate::core::entry::{Moment, Quality};
     use replicate::core::id::BootId;
-    use replicate::net::Traffic;
+    use replicate::net::{FloorLook, Traffic};
 
     use super::*;
     use crate::store::fleet::Profile;
@@ -413,7 +413,7 @@ mod tests {
             election::Standing { role, seen: token, followed, of: 5, vacant_since_ms, forced_until_ms, away };
         let at = Moment { wall: 0, q: Quality::Ntp, boot: BootId([0; 16]), mono: 0 };
         let me = node_id(Id::of_name("us"));
-        Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default() }
+        Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default(), floor: FloorLook::default() }
     }
 
     #[test]
