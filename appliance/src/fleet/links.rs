@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::join::Bootstrap;
 use super::tls::{DialError, PeerKey, dial};
-use super::{Fleet, held, id_of, node_id};
+use super::{Fleet, held, id_of, node_id, tunnel};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
@@ -230,6 +230,7 @@ impl Fleet {
         };
         let hub = Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)?;
         self.0.runtime.spawn(tell_of_silence(hub.clone(), self.0.live.clone()));
+        self.0.runtime.spawn(tunnel::keep(self.clone(), hub.changed()));
         Ok(hub)
     }
 

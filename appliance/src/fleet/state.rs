@@ -7,6 +7,7 @@ use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::call::Way;
 use super::{Fleet, Reached, Story, held, id_of, node_id};
 use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Id, StoreError};
@@ -90,6 +91,10 @@ pub struct NodeView {
     pub addresses: Vec<String>,
     /// Why it is not reached.
     pub why: Option<String>,
+    /// How a call to it goes: `link` (through a tunnel beside the link), `direct` (it is dialled), `not` (and why), `here`.
+    pub called: &'static str,
+    #[allow(missing_docs)]
+    pub not_called: Option<String>,
     /// Who let it in, and when.
     pub joined_by: Option<String>,
     #[allow(missing_docs)]
@@ -165,7 +170,8 @@ impl Fleet {
                 let how = reached.get(&member.id).cloned().unwrap_or_default();
                 let void_changes = void.get(&member.id).copied().unwrap_or_default();
                 let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
-                NodeView { void_changes, ..node(member, us, now, peer, said, how) }
+                let view = NodeView { void_changes, ..node(member, us, now, peer, said, how) };
+                self.called(view, member, peer)
             })
             .collect();
         nodes.sort_by_key(|node| node.state == "retired");
@@ -181,6 +187,19 @@ impl Fleet {
             trouble: store.troubles(),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
+    }
+
+    /// With how it is called.
+    fn called(&self, mut view: NodeView, member: &Member, reaching: Option<Reaching<'_>>) -> NodeView {
+        let is_dialled_by_us = reaching.map(|reaching| reaching.peer.is_dialled_by_us);
+        (view.called, view.not_called) = match self.way_to(member.id, is_dialled_by_us, view.why.as_deref()) {
+            _ if member.is_retired => ("not", Some("it was retired".to_owned())),
+            Way::Here => ("here", None),
+            Way::Link => ("link", None),
+            Way::Direct => ("direct", None),
+            Way::Not(why) => ("not", Some(why)),
+        };
+        view
     }
 
     fn coordinator(
@@ -315,6 +334,8 @@ fn node(
         is_here,
         addresses: member.profile.addresses.clone(),
         why,
+        called: "",
+        not_called: None,
         joined_by: member.joined.as_ref().map(|joined| joined.by.clone()),
         joined_at: member.joined.as_ref().map(|joined| joined.at),
         room_id: said.and_then(|said| said.room).map(|room| room.to_string()),

@@ -50,6 +50,10 @@ impl PeerKey {
     }
 }
 
+/// What is said of a request: the key that the other end of its connection has proven to hold; none of a browser.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven(pub Option<PeerKey>);
+
 /// Why another node was not reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {

@@ -22,7 +22,7 @@ use tower::Layer;
 
 use super::caller::AtConsole;
 use crate::access::identity::Identity;
-use crate::fleet::tls::{self, PEER, PeerKey};
+use crate::fleet::tls::{self, PEER, PeerKey, Proven};
 
 /// Connections at a time; the next waits in the kernel's queue until one goes.
 pub const CONNECTIONS_MAX: usize = 1_500;
@@ -90,10 +90,6 @@ fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
         .keep_alive_timeout(HANDSHAKE_WAIT);
     server
 }
-
-/// The key that the other end of a connection has proven to hold; none of a browser.
-#[derive(Debug, Clone, Copy)]
-pub struct Proven(pub Option<PeerKey>);
 
 /// Shakes hands with browsers one way and with nodes the other.
 #[derive(Clone)]

@@ -319,7 +319,7 @@ pub async fn forward(
     for name in NOT_PASSED_BACK {
         answer.headers_mut().remove(name);
     }
-    Ok(answer.map(HttpBody::new))
+    Ok(answer)
 }
 
 impl From<CallError> for Problem {
