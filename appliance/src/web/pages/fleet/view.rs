@@ -125,7 +125,7 @@ pub struct NodeLine {
     pub leads: bool,
     /// What else is known.
     pub facts: Vec<String>,
-    /// Why it is not reached.
+    /// Why it is not reached, or cannot be called.
     pub why: Option<String>,
     /// Its own pages.
     pub url: Option<String>,
@@ -241,7 +241,7 @@ impl NodeLine {
             is_here: node.is_here,
             leads: leads == Some(&node.id),
             facts: facts(node, room, is_reached, clock),
-            why: node.why.as_ref().map(|why| words::capital(why)),
+            why: node.why.as_ref().map(|why| words::capital(why)).or_else(|| not_called(node)),
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
             retire_url: (can_retire && !node.is_here && node.state != "retired")
                 .then(|| format!("/fleet?retire={}", node.id)),
@@ -259,6 +259,12 @@ fn state(node: &NodeView) -> (&'static str, &'static str, String) {
         "lapsed" => ("unknown", "clock", "Not heard for a month".to_owned()),
         _ => ("unknown", "lock", "Retired".to_owned()),
     }
+}
+
+/// Why a node that is reached cannot be called: its room is not started, heard or played from here.
+fn not_called(node: &NodeView) -> Option<String> {
+    let why = node.not_called.as_ref().filter(|_| node.is_reached())?;
+    Some(format!("Its records arrive, but it cannot be called from here now: {why}"))
 }
 
 fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock) -> Vec<String> {
@@ -279,7 +285,12 @@ fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock
         format!("{changes} that it made afterwards: without effect")
     });
     let keeper = (node.state != "retired" && !node.is_keeper).then(|| "keeps only its own records".to_owned());
-    [room.cloned(), heard, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, void, joined]
+    let called = match node.called {
+        "link" if is_reached => Some("called through the link".to_owned()),
+        "direct" if is_reached => Some("called directly".to_owned()),
+        _ => None,
+    };
+    [room.cloned(), heard, called, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, void, joined]
         .into_iter()
         .flatten()
         .collect()
@@ -373,6 +384,20 @@ mod tests {
         assert_eq!((line.word.as_str(), line.why.as_deref()), ("Not reached", Some("Connection refused")));
         assert_eq!(line.facts, ["Hall", "last heard today, 09:02", "Rakkr 0.5.0"]);
         assert_eq!(line.url.as_deref(), Some("https://a.local:8443/"));
+    }
+
+    #[test]
+    fn a_node_that_is_reached_says_how_it_is_called() {
+        let line = |called, why: Option<&str>| {
+            let not_called = why.map(ToOwned::to_owned);
+            let node = NodeView { called, not_called, ..node("a", "current") };
+            NodeLine::of(&node, None, None, true, &clock())
+        };
+        assert_eq!(line("link", None).facts, ["called through the link", "Rakkr 0.5.0"]);
+        assert_eq!(line("direct", None).facts, ["called directly", "Rakkr 0.5.0"]);
+        let not = line("not", Some("no answer in time"));
+        assert_eq!(not.facts, ["Rakkr 0.5.0"]);
+        assert!(not.why.unwrap().ends_with("cannot be called from here now: no answer in time"));
     }
 
     #[test]
