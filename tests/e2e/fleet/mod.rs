@@ -5,6 +5,7 @@
 //! themselves, within the harness's limit.
 
 mod bad_line;
+mod calls;
 mod coordinator;
 mod cut;
 mod split;
