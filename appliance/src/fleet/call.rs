@@ -95,6 +95,9 @@ impl Fleet {
         let dialled = dial_any(&known.addresses, &self.0.identity, key).await.map_err(|error| error.to_string());
         self.0.tunnels.was_dialled(node, dialled.as_ref().err());
         let (stream, address) = dialled.map_err(unreached)?;
+        if self.dialled(node) == Some(true) {
+            self.0.tunnels.want(node);
+        }
         if let Ok(host) = HeaderValue::from_str(address) {
             request.headers_mut().insert(header::HOST, host);
         }
@@ -102,17 +105,17 @@ impl Fleet {
         Ok(answer.map(Body::new))
     }
 
-    /// How a call to a member would go now. `is_dialled_by_us` says whose the link to it is; none if there is no link, and
-    /// then `why` not.
-    pub(super) fn way_to(&self, node: Id, is_dialled_by_us: Option<bool>, why: Option<&str>) -> Way {
+    /// How a call to a member would go now; `lost` says why it is not reached, if it is not.
+    pub(super) fn way_to(&self, node: Id, lost: Option<&str>) -> Way {
         let tunnels = &self.0.tunnels;
-        let not = |why: Option<String>| why.map_or(Way::Direct, Way::Not);
-        match is_dialled_by_us {
+        match self.dialled(node) {
             _ if node == self.0.store.node() => Way::Here,
             _ if tunnels.leads_to(node) => Way::Link,
             Some(true) => Way::Direct,
-            Some(false) => not(tunnels.not_dialled(node)),
-            None => not(tunnels.not_dialled(node).or(why.map(ToOwned::to_owned))),
+            _ => {
+                let why = tunnels.not_dialled(node).or(lost.map(ToOwned::to_owned));
+                why.map_or(Way::Direct, Way::Not)
+            }
         }
     }
 }

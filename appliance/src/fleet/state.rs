@@ -171,7 +171,7 @@ impl Fleet {
                 let void_changes = void.get(&member.id).copied().unwrap_or_default();
                 let peer = standing.as_deref().and_then(|standing| peer(standing, node_id(member.id), member));
                 let view = NodeView { void_changes, ..node(member, us, now, peer, said, how) };
-                self.called(view, member, peer)
+                self.called(view, member)
             })
             .collect();
         nodes.sort_by_key(|node| node.state == "retired");
@@ -190,9 +190,9 @@ impl Fleet {
     }
 
     /// With how it is called.
-    fn called(&self, mut view: NodeView, member: &Member, reaching: Option<Reaching<'_>>) -> NodeView {
-        let is_dialled_by_us = reaching.map(|reaching| reaching.peer.is_dialled_by_us);
-        (view.called, view.not_called) = match self.way_to(member.id, is_dialled_by_us, view.why.as_deref()) {
+    fn called(&self, mut view: NodeView, member: &Member) -> NodeView {
+        let lost = view.why.as_deref().filter(|_| !view.is_reached());
+        (view.called, view.not_called) = match self.way_to(member.id, lost) {
             _ if member.is_retired => ("not", Some("it was retired".to_owned())),
             Way::Here => ("here", None),
             Way::Link => ("link", None),

@@ -61,11 +61,16 @@ pub async fn tunnel(State(app): State<App>, Peer(member): Peer, request: Request
     let at = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let (Some(key), Some(at)) = (proven(request.extensions()), at) else { return Err(stranger()) };
     let asked = Asked::of(request, &Part::ALL.map(Part::subprotocol))?;
+    if !app.fleet.has_room_for_tunnel() {
+        let detail = "As many nodes call through this one as may. Dial each call.";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many", "Too many tunnels", detail));
+    }
     let theirs = Part::ALL.into_iter().find(|part| part.subprotocol() == asked.speaks).unwrap_or(Part::Calls);
     let answer = asked.answer();
     tokio::spawn(async move {
         if let Some(socket) = asked.socket().await {
-            app.fleet.accept_tunnel(socket, Other { node: member.id, key, at }, theirs.other()).await;
+            let other = Other { node: member.id, key, at, is_dialled_by_us: false };
+            app.fleet.accept_tunnel(socket, other, theirs.other()).await;
         }
     });
     Ok(answer)

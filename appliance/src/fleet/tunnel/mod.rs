@@ -1,16 +1,17 @@
 //! Calls to a node that cannot be dialled: two sockets beside the link of a pair, HTTP/2 inside, one for calls each way.
 //!
 //! Lives here: who keeps such sockets (whoever dialled the link dials them too, so also a node behind a router is called),
-//! carrying one from either end, which are open now. `stream` is the socket as bytes. Does not live here: the dialling of
-//! links, what a call says (`call`), the pages that answer (they are given, [`Fleet::answer_with`]). Records have a socket of
-//! their own: whatever waits here holds up none of them.
+//! carrying one from either end, which are open now. The one in which the dialler answers stands as long as the link; the
+//! other comes with the first call and goes when there are no more. `stream` is the socket as bytes. Does not live here: the
+//! dialling of links, what a call says (`call`), the pages that answer (they are given, [`Fleet::answer_with`]). Records have
+//! a socket of their own: whatever waits here holds up none of them.
 
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -34,15 +35,17 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::Layer;
 
 use self::stream::ByteStream;
-use super::links::{LOOK_EVERY, jittered};
+use super::links::jittered;
 use super::tls::{PeerKey, Proven, dial_any};
-use super::{Fleet, held, id_of};
+use super::{Fleet, held, id_of, node_id};
 use crate::store::Id;
 
 /// Where a tunnel is dialled.
 pub const TUNNEL_PATH: &str = "/peer/calls/v1";
 /// Calls through a tunnel at a time; the next is dialled.
 pub const CALLS_MAX: usize = 64;
+/// Tunnels that other nodes dialled to this one, at a time. Who gets none is dialled.
+pub const TUNNELS_MAX: usize = 512;
 /// What of an answer may be on its way or wait to be read: a call whose reader is slow has no more of the line.
 const CALL_BYTES_MAX: u32 = 256 << 10;
 /// The same of all calls together. It is their sum: were it less, a few that nobody reads would stop all others.
@@ -56,8 +59,12 @@ const HEADER_BYTES_MAX: u32 = 32 << 10;
 const ASKED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
 /// The same of a tunnel that nobody uses: often enough for a router not to forget it.
 const ASKED_IDLE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
+/// A tunnel for our own calls that nobody has used for so long, and at most twice as long, is closed.
+const UNUSED: Duration = Duration::from_secs(60);
 /// How long the other node may take to let a tunnel in, once it is connected.
 const UPGRADE_WAIT: Duration = Duration::from_secs(8);
+/// Whether tunnels stand with members only is looked at so often, and whenever a link comes or goes, as a retired node's does.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The first wait before a tunnel is dialled anew; it doubles, up to the longest.
 const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
@@ -100,6 +107,8 @@ pub struct Other {
     pub key: PeerKey,
     /// From where.
     pub at: SocketAddr,
+    /// Whether it was we who dialled.
+    pub is_dialled_by_us: bool,
 }
 
 /// The tunnels that are open: of each part one to each node, the newest. Cutting one is taking it out.
@@ -110,11 +119,16 @@ pub(super) struct Tunnels {
     pages: Mutex<Option<Router>>,
     /// Nodes whose addresses led to nobody when they were last dialled for a call, and why.
     not_dialled: Mutex<BTreeMap<Id, String>>,
+    /// Nodes that were called of late.
+    wanted: Mutex<BTreeSet<Id>>,
+    /// There is another one.
+    want: Notify,
 }
 
 struct Open {
     number: u64,
     key: PeerKey,
+    is_dialled_by_us: bool,
     /// Where we are the end that calls.
     through: Option<Through>,
     /// Whatever belongs to the tunnel runs until this is gone.
@@ -125,6 +139,7 @@ struct Open {
 struct Through {
     sender: SendRequest<Body>,
     places: Arc<Semaphore>,
+    was_used: AtomicBool,
 }
 
 /// The place of one call in a tunnel.
@@ -166,6 +181,7 @@ impl Tunnels {
         let open = open.get(&(node, Part::Calls)).filter(|open| open.key == key)?;
         let through = open.through.as_ref().filter(|through| !through.sender.is_closed())?;
         let held = through.places.clone().try_acquire_owned().ok()?;
+        through.was_used.store(true, Ordering::Relaxed);
         Some(Place { sender: through.sender.clone(), held })
     }
 
@@ -188,6 +204,32 @@ impl Tunnels {
     /// Why a node cannot be dialled, if that was tried last.
     pub(super) fn not_dialled(&self, node: Id) -> Option<String> {
         held(&self.not_dialled).get(&node).cloned()
+    }
+
+    /// A node was called that we can dial: the next calls go through a tunnel.
+    pub(super) fn want(&self, node: Id) {
+        if held(&self.wanted).insert(node) {
+            self.want.notify_one();
+        }
+    }
+
+    fn is_wanted(&self, node: Id, part: Part) -> bool {
+        part == Part::Answers || held(&self.wanted).contains(&node)
+    }
+
+    /// Takes out the tunnel for calls to a node if nobody calls, and nobody did since this was asked last.
+    fn let_go_unused(&self, node: Id) -> bool {
+        let mut open = held(&self.open);
+        let through = open.get(&(node, Part::Calls)).and_then(|open| open.through.as_ref());
+        let is_used = through.is_some_and(|through| {
+            let is_called = through.places.available_permits() < CALLS_MAX;
+            through.was_used.swap(false, Ordering::Relaxed) || is_called
+        });
+        if !is_used {
+            held(&self.wanted).remove(&node);
+            open.remove(&(node, Part::Calls));
+        }
+        !is_used
     }
 
     /// Cuts all that these do not belong to.
@@ -224,6 +266,12 @@ impl Fleet {
         *held(&self.0.tunnels.pages) = Some(pages);
     }
 
+    /// Whether another node may dial a tunnel to this one.
+    pub fn has_room_for_tunnel(&self) -> bool {
+        let open = held(&self.0.tunnels.open);
+        open.values().filter(|open| !open.is_dialled_by_us).count() < TUNNELS_MAX
+    }
+
     /// Carries a tunnel that another node dialled, in which we have this part, to its end.
     pub async fn accept_tunnel<S>(&self, socket: S, other: Other, part: Part)
     where
@@ -237,6 +285,12 @@ impl Fleet {
     #[cfg(test)]
     pub(crate) fn break_tunnels(&self) {
         self.0.tunnels.keep_only(|_, _| false);
+    }
+
+    /// As if a minute had passed.
+    #[cfg(test)]
+    pub(crate) fn let_go_unused(&self, node: Id) -> bool {
+        self.0.tunnels.let_go_unused(node)
     }
 
     async fn carry<S>(&self, socket: WebSocketStream<S>, other: Other, part: Part)
@@ -269,11 +323,21 @@ impl Fleet {
             .keep_alive_while_idle(false)
             .handshake(bytes);
         let (sender, connection) = handshake.await?;
-        let through = Through { sender, places: Arc::new(Semaphore::new(CALLS_MAX)) };
-        let _listed = self.list((other.node, Part::Calls), other.key, Some(through), sending);
+        let places = Arc::new(Semaphore::new(CALLS_MAX));
+        let through = Through { sender, places, was_used: AtomicBool::new(true) };
+        let _listed = self.list(other, Part::Calls, Some(through), sending);
+        let is_unused = async {
+            loop {
+                tokio::time::sleep(UNUSED).await;
+                if self.0.tunnels.let_go_unused(other.node) {
+                    return;
+                }
+            }
+        };
         tokio::select! {
             ended = connection => ended,
             _ = alive.changed() => Ok(()),
+            () = is_unused, if other.is_dialled_by_us => Ok(()),
         }
     }
 
@@ -283,7 +347,7 @@ impl Fleet {
     {
         let Some(pages) = held(&self.0.tunnels.pages).clone() else { return Ok(()) };
         let (sending, mut alive) = watch::channel(());
-        let _listed = self.list((other.node, Part::Answers), other.key, None, sending);
+        let _listed = self.list(other, Part::Answers, None, sending);
         // What a connection of its own would bring: who it is and from where.
         let pages = Extension(ConnectInfo(other.at)).layer(Extension(Proven(Some(other.key))).layer(pages));
         let connection = hyper::server::conn::http2::Builder::new(Within(alive.clone()))
@@ -303,10 +367,11 @@ impl Fleet {
     }
 
     /// The tunnel is open; one of the same part to the same node is cut, for its dialler has lost it.
-    fn list(&self, place: (Id, Part), key: PeerKey, through: Option<Through>, alive: watch::Sender<()>) -> Listed<'_> {
-        let tunnels = &self.0.tunnels;
+    fn list(&self, other: Other, part: Part, through: Option<Through>, alive: watch::Sender<()>) -> Listed<'_> {
+        let (tunnels, place) = (&self.0.tunnels, (other.node, part));
         let number = tunnels.opened.fetch_add(1, Ordering::Relaxed);
-        held(&tunnels.open).insert(place, Open { number, key, through, _alive: alive });
+        let Other { key, is_dialled_by_us, .. } = other;
+        held(&tunnels.open).insert(place, Open { number, key, is_dialled_by_us, through, _alive: alive });
         self.0.live.bump();
         Listed { tunnels, place, number }
     }
@@ -326,7 +391,7 @@ impl Fleet {
         let upgrade = tokio_tungstenite::client_async_with_config(asked, stream, Some(stream::config()));
         let upgraded = tokio::time::timeout(UPGRADE_WAIT, upgrade).await.map_err(|_| "no answer in time")?;
         let (socket, _) = upgraded.map_err(|error| format!("{address} lets no calls in: {error}"))?;
-        Ok((socket, Other { node, key, at }))
+        Ok((socket, Other { node, key, at, is_dialled_by_us: true }))
     }
 
     /// Cuts the tunnels of nodes that are no members any more, or have another key; all, if it is this node that was retired.
@@ -351,30 +416,31 @@ pub(super) async fn keep(fleet: Fleet, mut changed: watch::Receiver<u64>) {
     while let Some(linked) = fleet.linked() {
         kept.retain(|_, task| !task.is_finished());
         for node in linked.iter().filter(|(_, is_dialled_by_us)| **is_dialled_by_us).map(|(node, _)| *node) {
-            for part in Part::ALL {
+            for part in Part::ALL.into_iter().filter(|part| fleet.0.tunnels.is_wanted(node, *part)) {
                 let keep = || tokio::spawn(keep_one(fleet.clone(), node, part));
                 kept.entry((node, part)).or_insert_with(keep);
             }
         }
         fleet.cut_strangers().await;
-        let news = async {
+        let other_links = async {
             while fleet.linked().as_ref() == Some(&linked) {
                 changed.changed().await?;
             }
             Ok::<_, watch::error::RecvError>(())
         };
-        // Without news it is time to look whether a task has ended.
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, news).await {
-            break;
+        tokio::select! {
+            news = other_links => if news.is_err() { break },
+            () = fleet.0.tunnels.want.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
     kept.values().for_each(JoinHandle::abort);
 }
 
-/// Dials a tunnel again and again, for as long as the link to the node is one that we dialled.
+/// Dials a tunnel again and again, for as long as it is wanted and the link to the node is one that we dialled.
 async fn keep_one(fleet: Fleet, node: Id, part: Part) {
     let mut wait = WAIT.0;
-    while fleet.linked().is_some_and(|linked| linked.get(&node) == Some(&true)) {
+    while fleet.dialled(node) == Some(true) && fleet.0.tunnels.is_wanted(node, part) {
         match fleet.dial_tunnel(node, part).await {
             Ok((socket, other)) => {
                 wait = WAIT.0;
@@ -392,6 +458,11 @@ impl Fleet {
     fn linked(&self) -> Option<BTreeMap<Id, bool>> {
         let peers = self.hub()?.look();
         Some(peers.peers.iter().map(|(node, peer)| (id_of(*node), peer.is_dialled_by_us)).collect())
+    }
+
+    /// Whether it was we who dialled the link to a node; none without a link.
+    pub(super) fn dialled(&self, node: Id) -> Option<bool> {
+        self.hub()?.look().peers.get(&node_id(node)).map(|peer| peer.is_dialled_by_us)
     }
 }
 

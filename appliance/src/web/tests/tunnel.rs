@@ -17,6 +17,7 @@ use super::afar::{CHUNK, in_time, introduce, until};
 use super::*;
 use crate::fleet::call::{Asker, CallError};
 use crate::fleet::tls::{self, PeerKey};
+use crate::fleet::tunnel::CALLS_MAX;
 use crate::service::tests::meter_frame;
 use crate::sys::clock;
 
@@ -34,6 +35,7 @@ struct Dialled {
     cookie: String,
     asker: Asker,
     at: SocketAddr,
+    served: Handle<SocketAddr>,
     _homes: (tempfile::TempDir, tempfile::TempDir),
 }
 
@@ -64,7 +66,7 @@ impl Dialled {
         meet(&near.store, &far.store);
         let actor = near.access.authenticate(&ctx(5), Shown::Cookie(&cookie)).unwrap();
         let asker = Caller { actor, ctx: Arc::new(ctx(4)) }.asker().unwrap();
-        Self { near, far, cookie, asker, at, _homes: homes }
+        Self { near, far, cookie, asker, at, served, _homes: homes }
     }
 
     /// They have found each other.
@@ -77,8 +79,7 @@ impl Dialled {
     }
 
     async fn until_linked(&self) {
-        until("tunnels both ways", || [(&self.near, &self.far), (&self.far, &self.near)].map(called) == ["link"; 2])
-            .await;
+        until("a tunnel", || called((&self.near, &self.far)) == "link").await;
     }
 
     /// Through the near node's own pages.
@@ -87,6 +88,12 @@ impl Dialled {
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.header("authorization", format!("Bearer {}", self.cookie)).body(Body::empty());
         router::router(self.near.clone(), false).oneshot(request.unwrap()).await.unwrap()
+    }
+
+    /// The far node asks the near one, by itself.
+    async fn back(&self, asker: &Asker) -> axum::http::Response<Body> {
+        let request = Request::get("/api/v1/fleet").body(Body::empty()).unwrap();
+        in_time(self.far.fleet.call(self.near.store.node(), asker, request)).await.unwrap()
     }
 
     /// Whoever has this key asks the near node for a tunnel, and then whether it is let in.
@@ -159,14 +166,54 @@ async fn a_node_that_nobody_can_dial_is_called_and_calls() {
     let (status, told) = json(in_time(pair.call("nonsense")).await).await;
     assert_eq!((status, told["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
 
-    let request = Request::get("/api/v1/fleet").body(Body::empty()).unwrap();
-    let (status, told) = json(in_time(pair.far.fleet.call(near, &pair.asker, request)).await.unwrap()).await;
+    // The other way the first call is dialled, and brings a tunnel for the next.
+    assert_eq!(called((&pair.far, &pair.near)), "direct");
+    let (status, told) = json(pair.back(&pair.asker).await).await;
     assert_eq!((status, told["node_id"].as_str()), (StatusCode::OK, Some(&*near.to_string())));
+    until("a tunnel back", || called((&pair.far, &pair.near)) == "link").await;
+    // Nobody is let in any more: what gets through goes through what is there.
+    pair.served.shutdown();
+    until("the end of listening", || std::net::TcpStream::connect(pair.at).is_err()).await;
+    assert_eq!(pair.back(&pair.asker).await.status(), StatusCode::OK);
     // Who is no person of the fleet gets no further there than by any other connection.
     let nobody = Asker { person: Id::of_name("nobody"), scopes: None };
-    let request = Request::get("/api/v1/fleet").body(Body::empty()).unwrap();
-    let refused = in_time(pair.far.fleet.call(near, &nobody, request)).await.unwrap();
-    assert!([StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&refused.status()), "{refused:?}");
+    let refused = pair.back(&nobody).await.status();
+    assert!([StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&refused), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_for_own_calls_goes_when_nobody_calls() {
+    let endless = Endless::default();
+    let pair = Dialled::with(None).await;
+    pair.near.fleet.answer_with(endless.pages());
+    let near = pair.near.store.node();
+    drop(pair.back(&pair.asker).await);
+    until("a tunnel back", || called((&pair.far, &pair.near)) == "link").await;
+    assert!(!pair.far.fleet.let_go_unused(near), "it is new");
+    let request = Request::get("/api/v1/endless").body(Body::empty()).unwrap();
+    let body = in_time(pair.far.fleet.call(near, &pair.asker, request)).await.unwrap().into_body();
+    assert!(!pair.far.fleet.let_go_unused(near), "it was used");
+    assert!(!pair.far.fleet.let_go_unused(near), "the call goes on");
+    drop(body);
+    assert!(pair.far.fleet.let_go_unused(near));
+    assert_eq!(called((&pair.far, &pair.near)), "direct");
+    until("the end at the other node", || endless.over.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(called((&pair.near, &pair.far)), "link", "the one that stands for others' calls stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_too_many_for_a_tunnel_is_dialled() {
+    let endless = Endless::default();
+    let pair = Dialled::with(Some(endless.pages())).await;
+    let mut calls = Vec::new();
+    for _ in 0..CALLS_MAX {
+        calls.push(in_time(pair.call("endless")).await);
+    }
+    assert!(calls.iter().all(|answer| answer.status() == StatusCode::OK));
+    let (status, told) = json(in_time(pair.call("endless")).await).await;
+    assert_eq!((status, told["code"].as_str()), (StatusCode::BAD_GATEWAY, Some("node_unreached")));
+    calls.pop();
+    assert_eq!(in_time(pair.call("endless")).await.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,23 +280,32 @@ async fn a_download_arrives_whole_beside_many_that_nobody_reads() {
 async fn a_tunnel_that_breaks_ends_its_calls_and_is_dialled_anew() {
     let endless = Endless::default();
     let pair = Dialled::with(Some(endless.pages())).await;
-    let mut body = in_time(pair.call("endless")).await.into_body().into_data_stream();
-    assert!(in_time(body.next()).await.unwrap().is_ok());
-
-    pair.far.fleet.break_tunnels();
-
-    let ended = async {
-        loop {
-            match body.next().await {
-                Some(Ok(_)) => {}
-                ended => return ended,
+    for (over, broken) in [&pair.far, &pair.near].into_iter().enumerate() {
+        let answer = in_time(async {
+            loop {
+                // Until the new one is there a call is dialled, in vain, or comes upon what is left of the old.
+                let answer = pair.call("endless").await;
+                if answer.status() == StatusCode::OK {
+                    return answer;
+                }
             }
-        }
-    };
-    assert!(in_time(ended).await.is_some_and(|end| end.is_err()), "a part must not pass for the whole");
-    until("the end at the far node", || endless.over.load(Ordering::SeqCst) == 1).await;
-    pair.until_linked().await;
-    assert_eq!(in_time(pair.call("endless")).await.status(), StatusCode::OK);
+        });
+        let mut body = answer.await.into_body().into_data_stream();
+        assert!(in_time(body.next()).await.unwrap().is_ok());
+
+        broken.fleet.break_tunnels();
+
+        let ended = async {
+            loop {
+                match body.next().await {
+                    Some(Ok(_)) => {}
+                    ended => return ended,
+                }
+            }
+        };
+        assert!(in_time(ended).await.is_some_and(|end| end.is_err()), "a part must not pass for the whole");
+        until("the end at the far node", || endless.over.load(Ordering::SeqCst) > over).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

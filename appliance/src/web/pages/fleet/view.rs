@@ -241,7 +241,7 @@ impl NodeLine {
             is_here: node.is_here,
             leads: leads == Some(&node.id),
             facts: facts(node, room, is_reached, clock),
-            why: node.why.as_ref().map(|why| words::capital(why)).or_else(|| not_called(node)),
+            why: not_called(node).or_else(|| node.why.as_ref().map(|why| words::capital(why))),
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
             retire_url: (can_retire && !node.is_here && node.state != "retired")
                 .then(|| format!("/fleet?retire={}", node.id)),
