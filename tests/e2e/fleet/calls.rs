@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A take of two channels for so long has 1.7 MB: half a minute of the narrow line.
-const TAKE: u64 = 6_000;
+/// A take of two channels for so long has 2.3 MB: more than half a minute of the narrow line.
+const TAKE: u64 = 8_000;
 /// What of a download must have come before anything else is tried.
 const BEGUN: usize = 100_000;
-/// A small answer comes before this much of a download: not behind all of it that may be on its way.
-const WAITED_BYTES_MAX: usize = 256 << 10;
+/// What of a download comes before a small answer that is asked for meanwhile. Measured on this line: 115 kB, and 214 kB if
+/// kernel and TLS queue as much as they are given (`queue_little`).
+const WAITED_BYTES_MAX: usize = 185_000;
 
 #[test]
 fn a_download_that_crawls_holds_up_no_record() {
@@ -50,10 +51,13 @@ fn a_download_that_crawls_holds_up_no_record() {
         let is_known = || there.get("/api/v1/users").is(200).to_string().contains(&email).then_some(());
         wait("the person to be known at the other node", is_known);
     }
-    // Another call through the same tunnel waits for little of it.
-    let before = download.read();
-    first.get(&format!("/api/v1/nodes/{}/calls/auth/me", court.id())).is(200);
-    let waited = download.read() - before;
+    // Another call through the same tunnel waits for little of it. The least of three: a busy machine is none of its doing.
+    let waited = (0..3).map(|_| {
+        let before = download.read();
+        first.get(&format!("/api/v1/nodes/{}/calls/auth/me", court.id())).is(200);
+        download.read() - before
+    });
+    let waited = waited.min().unwrap_or_default();
     eprintln!("{waited} bytes of the download came before a small answer");
     assert!(waited <= WAITED_BYTES_MAX, "{waited} bytes of the download came before a small answer");
     assert!(download.read() < whole.len() / 2, "records came while most of the download had not");
