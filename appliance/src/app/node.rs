@@ -229,6 +229,8 @@ fn serve_until(
     let https = {
         let (router, identity, handle, at) =
             (router::router(app.clone(), true), Arc::clone(identity), handle.clone(), options.listen);
+        // Other nodes ask the same pages, over connections of their own or through tunnels.
+        app.fleet.answer_with(router.clone());
         runtime.spawn(async move { serve::https(at, &identity, router, handle).await })
     };
     let http = options.http.map(|at| {

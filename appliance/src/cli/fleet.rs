@@ -187,11 +187,27 @@ fn nodes(fleet: &Value) -> anyhow::Result<()> {
         let behind = if behind > 0 { format!("  {behind} entries behind") } else { String::new() };
         let why = node["why"].as_str().map(|why| format!("  {why}")).unwrap_or_default();
         let here = if node["is_here"] == true { "  (this node)" } else { "" };
-        let line =
-            format!("{:<8}  {}  {}{behind}{here}{why}", text(&node["state"]), text(&node["id"]), text(&node["name"]));
+        let called = called(node);
+        let line = format!(
+            "{:<8}  {}  {}{behind}{called}{here}{why}",
+            text(&node["state"]),
+            text(&node["id"]),
+            text(&node["name"])
+        );
         print(&plain(&line))?;
     }
     Ok(())
+}
+
+/// How a call goes to a node that is reached.
+fn called(node: &Value) -> String {
+    let is_reached = ["current", "behind"].contains(&text(&node["state"]).as_str());
+    match node["called"].as_str() {
+        Some("link") if is_reached => "  called through the link".to_owned(),
+        Some("direct") if is_reached => "  called directly".to_owned(),
+        Some("not") if is_reached => format!("  not called now: {}", text(&node["not_called"])),
+        _ => String::new(),
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -1,8 +1,9 @@
 //! Asking another node: HTTP over a connection that is pinned at both ends.
 //!
 //! A call is answered by the other node's own router, as the person who asked: that node looks their rights up itself and
-//! writes its own journal. Each call has a connection of its own, so a download never holds up records; what is not read is
-//! not sent. The other node must be reachable at an address of its own.
+//! writes its own journal. It goes through a tunnel beside the link (`tunnel`), or, if there is none with a place left, over
+//! a connection of its own to an address of the node. Records have a socket of their own, so a download never holds them up;
+//! what is not read is not sent.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
@@ -41,37 +42,81 @@ pub enum CallError {
     Store(#[from] StoreError),
 }
 
+/// How calls to a node go, and why they do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is this node.
+    Here,
+    /// Through a tunnel beside the link.
+    Link,
+    /// It is dialled.
+    Direct,
+    /// Not now.
+    Not(String),
+}
+
+/// What dialling a node takes.
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) addresses: Vec<String>,
+    /// None before it has arrived here.
+    pub(super) key: Option<PeerKey>,
+}
+
 impl Fleet {
+    /// A member as the roster has it.
+    pub(super) async fn known_peer(&self, node: Id) -> Result<Known, CallError> {
+        let store = self.0.store.clone();
+        let member = tokio::task::spawn_blocking(move || store.member(node)).await;
+        let member = member.map_err(|error| StoreError::Unusable(error.to_string()))??;
+        let member = member.filter(|member| !member.is_retired).ok_or(CallError::NoMember)?;
+        let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
+        Ok(Known { name: member.profile.name, addresses: member.profile.addresses, key })
+    }
+
     /// Asks a member for a person. The request's path is the other node's; its Host is set here. The answer's body comes as
     /// it is read, and dropping it ends the call.
     ///
     /// # Errors
     /// [`CallError`]; whatever the other node answers is an answer.
-    pub async fn call(
-        &self,
-        node: Id,
-        asker: &Asker,
-        mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, CallError> {
-        let store = self.0.store.clone();
-        let member = tokio::task::spawn_blocking(move || store.member(node)).await;
-        let member = member.map_err(|error| StoreError::Unusable(error.to_string()))??;
-        let member = member.filter(|member| !member.is_retired).ok_or(CallError::NoMember)?;
-        let name = member.profile.name.clone();
-        let unreached = |why: String| CallError::Unreached { name: name.clone(), why };
-        let key = member.key.as_ref().and_then(|key| PeerKey::from_hex(&key.spki));
-        let key = key.ok_or_else(|| unreached("its key has not arrived here yet".into()))?;
+    pub async fn call(&self, node: Id, asker: &Asker, mut request: Request<Body>) -> Result<Response<Body>, CallError> {
+        let known = self.known_peer(node).await?;
+        let unreached = |why: String| CallError::Unreached { name: known.name.clone(), why };
+        let key = known.key.ok_or_else(|| unreached("its key has not arrived here yet".into()))?;
         for (name, value) in [(AS, Some(asker.person.to_string())), (SCOPES, asker.scopes.clone())] {
             let Some(value) = value else { continue };
             let value = HeaderValue::from_str(&value).map_err(|error| unreached(error.to_string()))?;
             request.headers_mut().insert(HeaderName::from_static(name), value);
         }
-        let dialled = dial_any(&member.profile.addresses, &self.0.identity, key).await;
-        let (stream, address) = dialled.map_err(|error| unreached(error.to_string()))?;
+        if let Some(place) = self.0.tunnels.place(node, key) {
+            let broken = |error| unreached(format!("the connection broke: {error}"));
+            return place.send(request).await.map_err(broken);
+        }
+        let dialled = dial_any(&known.addresses, &self.0.identity, key).await.map_err(|error| error.to_string());
+        self.0.tunnels.was_dialled(node, dialled.as_ref().err());
+        let (stream, address) = dialled.map_err(unreached)?;
+        if self.dialled(node) == Some(true) {
+            self.0.tunnels.want(node);
+        }
         if let Ok(host) = HeaderValue::from_str(address) {
             request.headers_mut().insert(header::HOST, host);
         }
-        send(stream, request).await.map_err(|error| unreached(error.to_string()))
+        let answer = send(stream, request).await.map_err(|error| unreached(error.to_string()))?;
+        Ok(answer.map(Body::new))
+    }
+
+    /// How a call to a member would go now; `lost` says why it is not reached, if it is not.
+    pub(super) fn way_to(&self, node: Id, lost: Option<&str>) -> Way {
+        let tunnels = &self.0.tunnels;
+        match self.dialled(node) {
+            _ if node == self.0.store.node() => Way::Here,
+            _ if tunnels.leads_to(node) => Way::Link,
+            Some(true) => Way::Direct,
+            _ => {
+                let why = tunnels.not_dialled(node).or(lost.map(ToOwned::to_owned));
+                why.map_or(Way::Direct, Way::Not)
+            }
+        }
     }
 }
 

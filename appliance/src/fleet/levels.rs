@@ -162,7 +162,7 @@ async fn hear(fleet: &Fleet, node: Id, asker: &Asker, has_told: &mut bool) -> Re
     if !answer.status().is_success() {
         return Err(format!("it answers {}", answer.status()));
     }
-    let mut body = Body::new(answer.into_body()).into_data_stream();
+    let mut body = answer.into_body().into_data_stream();
     let (mut messages, mut pace) = (Messages::default(), Pace::default());
     loop {
         let bytes = tokio::time::timeout(SILENCE_MAX, body.next()).await.map_err(|_| "it has gone silent")?;

@@ -23,7 +23,7 @@ use super::seen;
 use super::state;
 use super::tls::PeerKey;
 use super::topology::{self, Node};
-use super::{Fleet, Reached, held, id_of, node_id};
+use super::{Fleet, Reached, held, id_of, node_id, tunnel};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
@@ -284,6 +284,7 @@ impl Fleet {
         };
         let hub = Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)?;
         self.0.runtime.spawn(tell_of_silence(hub.clone(), self.0.live.clone()));
+        self.0.runtime.spawn(tunnel::keep(self.clone(), hub.changed()));
         Ok(hub)
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links`
 //! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `call`
-//! (asking another node's own pages, as the person who asked), `state` (how it all stands, for people), `levels` (of the
-//! other nodes, for who looks at all rooms), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
+//! (asking another node's own pages, as the person who asked), `tunnel` (calls beside a link, where nobody can dial),
+//! `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all rooms), `nearby` and `mdns`
+//! (recorders on the network). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
 //! all down records as ever.
 
@@ -21,6 +22,7 @@ pub mod state;
 mod tests;
 pub mod tls;
 pub mod topology;
+pub mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -82,6 +84,8 @@ struct Inner {
     followed: Mutex<Option<(Token, Timestamp)>>,
     /// Of other nodes, while somebody watches.
     levels: levels::Gathered,
+    /// Ways to call without dialling.
+    tunnels: tunnel::Tunnels,
     /// Someone joined or left: look anew at once.
     look: Notify,
     /// This process has said what it is.
@@ -137,8 +141,13 @@ impl Fleet {
     /// Begins: links come up as soon as there is a fleet.
     pub fn start(parts: Parts) -> Self {
         let fleet = Self::idle(parts);
-        fleet.0.runtime.spawn(links::keep(fleet.clone()));
+        fleet.begin();
         fleet
+    }
+
+    /// Links come up from now on; once.
+    pub(crate) fn begin(&self) {
+        self.0.runtime.spawn(links::keep(self.clone()));
     }
 
     /// One that links to nobody.
@@ -159,6 +168,7 @@ impl Fleet {
             stories: Mutex::default(),
             followed: Mutex::default(),
             levels: levels::Gathered::default(),
+            tunnels: tunnel::Tunnels::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),
             keys: watch::Sender::default(),
@@ -174,6 +184,7 @@ impl Fleet {
         if let Some(hub) = held(&self.0.hub).take() {
             hub.stop();
         }
+        self.0.tunnels.stop();
     }
 
     fn hub(&self) -> Option<Hub> {

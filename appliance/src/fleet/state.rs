@@ -7,6 +7,7 @@ use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::call::Way;
 use super::seen;
 use super::topology::{self, Node};
 use super::{Fleet, Reached, Story, held, id_of, node_id};
@@ -95,6 +96,10 @@ pub struct NodeView {
     pub addresses: Vec<String>,
     /// Why it is not reached; of a node that this one has no link to, who says how it is.
     pub why: Option<String>,
+    /// How a call to it goes: `link` (through a tunnel beside the link), `direct` (it is dialled), `not` (and why), `here`.
+    pub called: &'static str,
+    #[allow(missing_docs)]
+    pub not_called: Option<String>,
     /// Who let it in, and when.
     pub joined_by: Option<String>,
     #[allow(missing_docs)]
@@ -184,7 +189,8 @@ impl Fleet {
                 by: coordinator.as_ref().map(|coordinator| coordinator.name.clone()).unwrap_or_default(),
             });
             let node = node(member, us, now, peer, said, how, word);
-            nodes.push(NodeView { void_changes, is_disputed, is_candidate, ..node });
+            let view = NodeView { void_changes, is_disputed, is_candidate, ..node };
+            nodes.push(self.called(view, member));
         }
         nodes.sort_by_key(|node| node.state == "retired");
         let of = nodes.iter().filter(|node| node.state != "retired").count();
@@ -201,6 +207,19 @@ impl Fleet {
             trouble: replaced.into_iter().chain(store.troubles()).collect(),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
+    }
+
+    /// With how it is called.
+    fn called(&self, mut view: NodeView, member: &Member) -> NodeView {
+        let lost = view.why.as_deref().filter(|_| !view.is_reached());
+        (view.called, view.not_called) = match self.way_to(member.id, lost) {
+            _ if member.is_retired => ("not", Some("it was retired".to_owned())),
+            Way::Here => ("here", None),
+            Way::Link => ("link", None),
+            Way::Direct => ("direct", None),
+            Way::Not(why) => ("not", Some(why)),
+        };
+        view
     }
 
     fn coordinator(
@@ -355,6 +374,8 @@ fn node(
         is_here,
         addresses: member.profile.addresses.clone(),
         why,
+        called: "",
+        not_called: None,
         joined_by: member.joined.as_ref().map(|joined| joined.by.clone()),
         joined_at: member.joined.as_ref().map(|joined| joined.at),
         room_id: said.and_then(|said| said.room).map(|room| room.to_string()),
@@ -413,7 +434,15 @@ mod tests {
             election::Standing { role, seen: token, followed, of: 5, vacant_since_ms, forced_until_ms, away };
         let at = Moment { wall: 0, q: Quality::Ntp, boot: BootId([0; 16]), mono: 0 };
         let me = node_id(Id::of_name("us"));
-        Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic: Traffic::default(), floor: FloorLook::default() }
+        Standing {
+            me,
+            at,
+            election,
+            peers: BTreeMap::new(),
+            links: 0,
+            traffic: Traffic::default(),
+            floor: FloorLook::default(),
+        }
     }
 
     #[test]

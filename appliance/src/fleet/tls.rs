@@ -13,8 +13,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, ConnectionCommon, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+};
 use sha2::{Digest, Sha256};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -25,6 +28,12 @@ use crate::access::identity::Identity;
 pub const PEER: &[u8] = b"rakkr-peer/1";
 /// How long a connection may take from its first packet to the end of the handshake.
 const CONNECT_WAIT: Duration = Duration::from_secs(8);
+
+/// What the kernel holds of a connection between nodes that it cannot send yet: enough that the line is never idle, and
+/// little, for what is small waits behind it.
+const UNSENT_BYTES_MAX: u32 = 32 << 10;
+/// The same of what is encrypted: a record of TLS.
+const ENCRYPTED_BYTES_MAX: usize = 16 << 10;
 
 /// The key that the other end of a connection has proven to hold: SHA-256 of its public key (SubjectPublicKeyInfo, DER).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +58,10 @@ impl PeerKey {
         Some(Self(key))
     }
 }
+
+/// What is said of a request: the key that the other end of its connection has proven to hold; none of a browser.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven(pub Option<PeerKey>);
 
 /// Why another node was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +117,13 @@ impl From<DialError> for String {
     }
 }
 
+/// Lets what is sent between nodes wait with us, who know what is urgent, and not in queues below.
+pub fn queue_little<D>(stream: &TcpStream, tls: &mut ConnectionCommon<D>) {
+    tls.set_buffer_limit(Some(ENCRYPTED_BYTES_MAX));
+    // A kernel that has no such limit queues more; nothing else is different.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+}
+
 /// Connects to the node that holds a key at the first of its addresses that leads to it; says at which.
 ///
 /// # Errors
@@ -136,7 +156,10 @@ pub async fn dial(address: &str, identity: &Identity, key: PeerKey) -> Result<Tl
         // Not looked at by anybody: the key is.
         let name = ServerName::try_from("node.rakkr.invalid").map_err(|error| unreached(io::Error::other(error)))?;
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        shaken.map_err(|error| DialError::NotThem { address: address.to_owned(), error })
+        let mut shaken = shaken.map_err(|error| DialError::NotThem { address: address.to_owned(), error })?;
+        let (stream, tls) = shaken.get_mut();
+        queue_little(stream, tls);
+        Ok(shaken)
     };
     let timed = tokio::time::timeout(CONNECT_WAIT, connect).await;
     timed.unwrap_or_else(|_| Err(unreached(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))))

@@ -19,6 +19,7 @@ use super::caller::IsTls;
 use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer, whose};
 use crate::fleet::PEER_PATH;
 use crate::fleet::join::ENROL;
+use crate::fleet::tunnel::TUNNEL_PATH;
 
 /// The largest body of a call.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -138,6 +139,7 @@ fn pages() -> Router<App> {
 fn peers() -> Router<App> {
     Router::new()
         .route(PEER_PATH, get(peer::link))
+        .route(TUNNEL_PATH, get(peer::tunnel))
         .route(ENROL, post(peer::enrol))
         .route("/api/v1/nodes/{id}/calls/{*rest}", any(fleet::call))
 }

@@ -22,10 +22,10 @@ use tower::Layer;
 
 use super::caller::AtConsole;
 use crate::access::identity::Identity;
-use crate::fleet::tls::{self, PEER, PeerKey};
+use crate::fleet::tls::{self, PEER, PeerKey, Proven};
 
-/// Connections at a time; the next waits in the kernel's queue until one goes.
-pub const CONNECTIONS_MAX: usize = 1_500;
+/// Connections at a time; the next is let go at once. A coordinator has links and tunnels of a thousand nodes, and people.
+pub const CONNECTIONS_MAX: usize = 2_000;
 /// A client that does not finish its headers, or says nothing between two requests, for this long is let go.
 const HEADER_WAIT: Duration = Duration::from_secs(15);
 /// A TLS handshake takes a few milliseconds; a slow one is let go.
@@ -91,10 +91,6 @@ fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
     server
 }
 
-/// The key that the other end of a connection has proven to hold; none of a browser.
-#[derive(Debug, Clone, Copy)]
-pub struct Proven(pub Option<PeerKey>);
-
 /// Shakes hands with browsers one way and with nodes the other.
 #[derive(Clone)]
 struct Tls {
@@ -111,9 +107,13 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Tls {
         let configs = self.clone();
         Box::pin(async move {
             let shaken = tokio::time::timeout(HANDSHAKE_WAIT, configs.shake(stream)).await;
-            let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let mut stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let proven = Proven(certificate.and_then(PeerKey::of));
+            if proven.0.is_some() {
+                let (stream, tls) = stream.get_mut();
+                tls::queue_little(stream, tls);
+            }
             Ok((stream, Extension(proven).layer(service)))
         })
     }

@@ -1,6 +1,7 @@
 //! What a node shows of another node's records once the two have met.
 
 mod afar;
+mod tunnel;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -38,7 +39,7 @@ fn ctx(seed: u8) -> Ctx {
     Ctx::new(moment(), [seed; 32], "192.0.2.1", "test")
 }
 
-/// For links that never come up here, and calls.
+/// For links, and calls.
 static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
     std::sync::LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
 

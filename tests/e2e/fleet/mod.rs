@@ -5,6 +5,7 @@
 //! themselves, within the harness's limit.
 
 mod bad_line;
+mod calls;
 mod console;
 mod coordinator;
 mod cut;
@@ -130,5 +131,7 @@ fn the_console_of_the_machine_invites_and_joins() {
         let nodes = fleet["nodes"].as_array()?.clone();
         (nodes.len() == 2 && nodes.iter().all(|node| node["state"] == "current")).then_some(())
     });
-    assert_eq!(rakkr(&["peers", "--json"], &second).as_array().map(Vec::len), Some(1));
+    let peers = rakkr(&["peers", "--json"], &second);
+    assert_eq!(peers.as_array().map(Vec::len), Some(1));
+    assert!(["link", "direct"].map(Value::from).contains(&peers[0]["called"]), "{peers}");
 }

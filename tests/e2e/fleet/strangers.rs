@@ -19,6 +19,9 @@ use std::time::Duration;
 const LINK: &str = "GET /peer/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Protocol: repl.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 
+const TUNNEL: &str = "GET /peer/calls/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Protocol: answers.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
 #[test]
 fn a_stranger_gets_nothing() {
     let first = Member::first();
@@ -31,12 +34,14 @@ fn a_stranger_gets_nothing() {
     let member = Key::of(&second.data);
     assert_eq!(status(&first, Some(&member), &people), Some(200));
     assert_eq!(status(&first, Some(&member), LINK), Some(101));
+    assert_eq!(status(&first, Some(&member), TUNNEL), Some(101));
 
     let stranger = Key::made();
     assert_eq!(status(&first, Some(&stranger), &people), Some(403));
     assert_eq!(status(&first, Some(&stranger), LINK), Some(403));
+    assert_eq!(status(&first, Some(&stranger), TUNNEL), Some(403));
     assert_eq!(status(&first, None, &people), None, "who calls itself a node and shows no key is not even greeted");
-    for path in ["/peer/v1", "/api/v1/users"] {
+    for path in ["/peer/v1", "/peer/calls/v1", "/api/v1/users"] {
         let asked = first.http.get(format!("{}{path}", first.tls_url)).header("rakkr-as", &owner).send();
         assert_eq!(asked.expect("an answer").status(), 403, "{path} for a browser");
     }
@@ -56,6 +61,7 @@ fn a_retired_nodes_key_opens_nothing() {
     // The answer said that it is so: there is nothing to wait for, and the node itself goes on running.
     assert_eq!(status(boss, Some(&key), &people), Some(403));
     assert_eq!(status(boss, Some(&key), LINK), Some(403));
+    assert_eq!(status(boss, Some(&key), TUNNEL), Some(403));
     let comes_back = application(&boss.invites(), &other.id(), &key);
     assert_eq!(status(boss, Some(&key), &comes_back), Some(409), "also with an invitation");
     assert_eq!(boss.sees(&other.id()), "retired");

@@ -393,7 +393,7 @@ pub async fn forward(
     for name in NOT_PASSED_BACK {
         answer.headers_mut().remove(name);
     }
-    Ok(answer.map(HttpBody::new))
+    Ok(answer)
 }
 
 /// Asks another node's API for something, with a JSON body, as the person who asks.

@@ -25,7 +25,7 @@ use crate::sys::clock;
 
 /// How often a condition is looked at, and how many times: 20 s.
 const LOOK: (Duration, usize) = (Duration::from_millis(50), 400);
-const CHUNK: &[u8] = &[7; 64 << 10];
+pub const CHUNK: &[u8] = &[7; 64 << 10];
 
 struct Pair {
     near: App,
@@ -82,7 +82,7 @@ impl Pair {
 }
 
 /// The node says where it is and by which key it is known.
-fn introduce(far: &App, at: SocketAddr) {
+pub fn introduce(far: &App, at: SocketAddr) {
     let certificate = base64::engine::general_purpose::STANDARD.encode(&far.identity.certificate);
     let key = Some(Key { spki: hex(&far.identity.spki), certificate });
     let (name, addresses) = ("Far".into(), vec![at.to_string()]);
@@ -93,7 +93,7 @@ fn introduce(far: &App, at: SocketAddr) {
     far.store.commit(edits, moment()).unwrap();
 }
 
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..LOOK.1 {
         if is_so() {
             return;
@@ -103,7 +103,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("no {what}");
 }
 
-async fn in_time<T>(what: impl Future<Output = T>) -> T {
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(LOOK.0 * LOOK.1 as u32, what).await.unwrap()
 }
 
@@ -163,7 +163,7 @@ async fn levels_end_with_the_right_to_see_them() {
 }
 
 /// Says when it is dropped.
-struct Told(Arc<AtomicBool>);
+pub struct Told(pub Arc<AtomicBool>);
 
 impl Drop for Told {
     fn drop(&mut self) {

@@ -167,7 +167,7 @@ pub struct NodeLine {
     pub leads: bool,
     /// What else is known.
     pub facts: Vec<String>,
-    /// Why it is not reached.
+    /// Why it is not reached, or cannot be called.
     pub why: Option<String>,
     /// Its own pages.
     pub url: Option<String>,
@@ -402,7 +402,7 @@ impl NodeLine {
             is_here: node.is_here,
             leads: leads == Some(&node.id),
             facts: facts(node, room, is_reached, clock),
-            why: node.why.as_ref().map(|why| words::capital(why)),
+            why: not_called(node).or_else(|| node.why.as_ref().map(|why| words::capital(why))),
             url: if node.is_here { Some("/".to_owned()) } else { url.filter(|_| node.state != "retired") },
             retire_url: (can_retire && !node.is_here && (node.state != "retired" || node.is_disputed))
                 .then(|| format!("/fleet?retire={}", node.id)),
@@ -425,6 +425,12 @@ fn state(node: &NodeView) -> (&'static str, &'static str, String) {
     }
 }
 
+/// Why a node that is reached cannot be called: its room is not started, heard or played from here.
+fn not_called(node: &NodeView) -> Option<String> {
+    let why = node.not_called.as_ref().filter(|_| node.is_reached())?;
+    Some(format!("Its records arrive, but it cannot be called from here now: {why}"))
+}
+
 fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock) -> Vec<String> {
     let heard = (!node.is_here && !is_reached).then(|| heard(node.last_seen, clock));
     let (free, all) = node.disk_bytes;
@@ -439,7 +445,12 @@ fn facts(node: &NodeView, room: Option<&String>, is_reached: bool, clock: &Clock
         format!("{changes} that it made afterwards: without effect")
     });
     let keeper = (node.state != "retired" && !node.is_keeper).then(|| "keeps only its own records".to_owned());
-    [room.cloned(), heard, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, void, joined]
+    let called = match node.called {
+        "link" if is_reached => Some("called through the link".to_owned()),
+        "direct" if is_reached => Some("called directly".to_owned()),
+        _ => None,
+    };
+    [room.cloned(), heard, called, off, disk, version.map(|version| format!("Rakkr {version}")), keeper, void, joined]
         .into_iter()
         .flatten()
         .collect()
@@ -552,6 +563,20 @@ mod tests {
         let asked = |node: &NodeView| Retiring::of(node, &fleet, Field::default(), None, &clock());
         assert_eq!(asked(retired), None);
         assert_eq!(asked(&disputed).unwrap().state_text.as_deref(), Some(DISPUTED));
+    }
+
+    #[test]
+    fn a_node_that_is_reached_says_how_it_is_called() {
+        let line = |called, why: Option<&str>| {
+            let not_called = why.map(ToOwned::to_owned);
+            let node = NodeView { called, not_called, ..node("a", "current") };
+            NodeLine::of(&node, None, None, true, &clock())
+        };
+        assert_eq!(line("link", None).facts, ["called through the link", "Rakkr 0.5.0"]);
+        assert_eq!(line("direct", None).facts, ["called directly", "Rakkr 0.5.0"]);
+        let not = line("not", Some("no answer in time"));
+        assert_eq!(not.facts, ["Rakkr 0.5.0"]);
+        assert!(not.why.unwrap().ends_with("cannot be called from here now: no answer in time"));
     }
 
     #[test]

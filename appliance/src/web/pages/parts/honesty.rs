@@ -153,6 +153,8 @@ pub(in crate::web::pages) mod tests {
             is_here: false,
             addresses: vec![format!("{name}.local:8443")],
             why: (state == "lost").then(|| "connection refused".to_owned()),
+            called: "link",
+            not_called: None,
             joined_by: None,
             joined_at: None,
             room_id: None,
