@@ -406,7 +406,7 @@ impl Fleet {
         let upgraded = tokio::time::timeout(UPGRADE_WAIT, upgrade).await;
         let upgraded = upgraded.map_err(|_| not_dialled(&"no answer in time"))?;
         let (socket, _) = upgraded.map_err(|error| match error {
-            Error::Http(answer) => NoTunnel::Refused { address, status: answer.status() },
+            Error::Http(answer) => NoTunnel::Refused { address: address.to_owned(), status: answer.status() },
             error => not_dialled(&error),
         })?;
         Ok((socket, Other { node, key, at, is_dialled_by_us: true }))
