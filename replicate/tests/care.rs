@@ -217,6 +217,7 @@ fn with_one_that_keeps_nothing(fleet: &Fleet, one: &Running) -> (Ended, u64) {
         seen: Token::NONE,
         time: Time { wall: 0, q: Quality::Unset },
         floor: Vec::new(),
+        stands: None,
     };
     let (mut speaker, link) = fleet.speaker(one, 9);
     let batches = fleet.runtime.block_on(async {

@@ -33,7 +33,7 @@ fn the_map_names_every_source_and_only_what_exists() {
 #[cfg(feature = "disk")]
 #[test]
 fn the_limits_are_the_ones_written_down() {
-    use replicate::core::{election, entry, exchange, fence, flow, index, log, message, session, wire, write};
+    use replicate::core::{election, entry, exchange, fence, floor, flow, index, log, message, session, wire, write};
     use replicate::disk::{self, feed, place, store};
     let design = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("DESIGN.md")).unwrap();
     let limits = design.split("## Limits").nth(1).unwrap();
@@ -50,6 +50,8 @@ fn the_limits_are_the_ones_written_down() {
         format!("| acts in a batch | {} |", write::BATCH_ACTS_MAX),
         format!("| dooms | {} |", thousands(log::DOOMS_MAX as usize)),
         format!("| entries that fence | {} |", thousands(fence::FENCINGS_MAX)),
+        format!("| writers one floor speaks of | {} |", floor::WRITERS_MAX),
+        format!("| rows that leave in one step | {} |", thousands(floor::collect::STEP)),
         format!("| {} entries, {} KiB |", exchange::EXPORT_ENTRIES_MAX, exchange::EXPORT_BYTES_MAX / 1024),
         format!("| {} MiB raw, a hello {} KiB |", wire::MESSAGE_BYTES_MAX >> 20, wire::HELLO_BYTES_MAX >> 10),
         format!("| vector's part | {} marks |", thousands(message::VECTOR_MARKS_MAX)),

@@ -9,9 +9,11 @@ use house::{Node, put};
 use replicate::core::election::{self, Token};
 use replicate::core::entry::{NESTING_MAX, Quality};
 use replicate::core::exchange::{self, Mark, Vector};
+use replicate::core::floor::fill::{Kept, Part};
+use replicate::core::floor::{FloorName, Stage};
 use replicate::core::id::{BootId, Hash, NodeId, Stream};
 use replicate::core::message::{
-    Ack, Batch, Cause, FleetId, Hello, Message, Nak, Ping, Pong, Refused, Time, VectorPart,
+    Ack, Batch, Cause, FleetId, FloorWord, Hello, Message, Nak, Ping, Pong, Refused, Stands, Time, VectorPart,
 };
 use replicate::core::wire::{self, HEADER_BYTES, Header, MESSAGE_BYTES_MAX};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -97,7 +99,10 @@ fn real() -> Vec<Vec<u8>> {
     }
     let mark = Mark { seq: 42, hash: Hash([7; 32]) };
     let at = node.us.log(Stream::Cfg).at(3);
+    let floor = FloorName { number: 7, epoch: 2, digest: Hash([9; 32]) };
     let mut messages = vec![
+        Message::Floor(FloorWord::Offer { floor, is_last: true, marks: vec![(at.log(), mark); 9] }),
+        Message::Floor(FloorWord::Fill(floor)),
         Message::Hello(Box::new(Hello {
             proto: (1, 1),
             fleet: FleetId::from_u128(1),
@@ -112,6 +117,7 @@ fn real() -> Vec<Vec<u8>> {
             seen: Token::NONE,
             time,
             floor: vec![at.dot],
+            stands: Some(Stands { floor, stage: Stage::Filling }),
         })),
         Message::Ack(Ack { number: 7, stream: Stream::Own, marks: vec![at.dot; 9], window: 1 << 20 }),
         Message::Nak(Nak {
@@ -128,7 +134,9 @@ fn real() -> Vec<Vec<u8>> {
         let marks = exchange::vector(&node.state, stream).unwrap().into_iter().collect();
         messages.push(Message::Vector(VectorPart { stream, is_last: true, marks }));
         let entries = exchange::export(&node.state, stream, &Vector::new()).unwrap().entries;
-        messages.push(Message::Batch(Batch { number: 1, stream, entries, kept: None }));
+        let part = Part { log: node.us.log(stream), after: 3, is_end: true };
+        let kept = (stream == Stream::Cfg).then_some(Kept { floor, parts: vec![part; 3] });
+        messages.push(Message::Batch(Batch { number: 1, stream, entries, kept }));
     }
     messages.extend(elections());
     messages.iter().map(wire::encode).collect()

@@ -42,7 +42,7 @@ const OF_RECORDS: [Mutant; 28] = [
     Mutant::LiftedFromBeyond,
     Mutant::FloorUnacknowledged,
     Mutant::CollectedTooEarly,
-    Mutant::FilledFromTwo,
+    Mutant::FilledOverAPart,
     Mutant::FilledByAnybody,
     Mutant::BelowTheFloorIgnored,
     Mutant::TornCommit,

@@ -285,6 +285,7 @@ fn hello(node: u128) -> Frame {
         seen: Token::NONE,
         time: Time { wall: 0, q: Quality::Unset },
         floor: Vec::new(),
+        stands: None,
     };
     Frame::Binary(wire::encode(&Message::Hello(Box::new(hello))).into())
 }

@@ -46,6 +46,7 @@ fn hello(node: u128, fleet: u128) -> Message {
         seen: Token::NONE,
         time: TIME,
         floor: Vec::new(),
+        stands: None,
     }))
 }
 

@@ -56,8 +56,8 @@ pub enum Mutant {
     FloorUnacknowledged,
     /// An entry leaves its log because of one that is above the floor.
     CollectedTooEarly,
-    /// A node that is being filled goes over to another floor.
-    FilledFromTwo,
+    /// A node that has a part, of this floor or of another, is filled as if it had nothing.
+    FilledOverAPart,
     /// A node that is not at the floor sends a node that is being filled what it has below it.
     FilledByAnybody,
     /// A node that is below the floor goes on as if it were not.

@@ -321,7 +321,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     fn batch(bytes: usize) -> Message {
-        Message::Batch(Batch { number: 1, stream: Stream::Own, entries: vec![vec![b' '; bytes].into()] })
+        Message::Batch(Batch { number: 1, stream: Stream::Own, entries: vec![vec![b' '; bytes].into()], kept: None })
     }
 
     #[test]

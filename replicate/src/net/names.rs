@@ -128,6 +128,7 @@ mod tests {
             seen: Token::NONE,
             time: Time { wall: 0, q: Quality::Unset },
             floor: Vec::new(),
+            stands: None,
         }
     }
 

@@ -89,7 +89,7 @@ mod tests {
     fn batch(stream: Stream, count: usize) -> Message {
         let entry = |number: usize| format!(r#"{{"d":["{number:032x}",1,2],"val":"always the same words"}}"#);
         let entries = (0..count).map(|number| entry(number).into_bytes().into()).collect();
-        Message::Batch(Batch { number: 1, stream, entries })
+        Message::Batch(Batch { number: 1, stream, entries, kept: None })
     }
 
     #[test]

@@ -42,17 +42,16 @@ pub struct Part {
 /// # Errors
 /// [`Unreadable`] from the view.
 pub fn begin<V: View>(staged: &mut Staged<'_, V>, floor: &Floor) -> Result<bool, Unreadable> {
-    if let Some(own) = staged.floor()? {
-        let is_same = own.floor.name == floor.name && own.stage == Stage::Filling;
-        if is_same || !is_on(Mutant::FilledFromTwo) || own.stage != Stage::Filling {
-            return Ok(is_same);
-        }
-    } else {
-        for log in floor.marks.keys() {
-            if staged.head(*log)?.is_some() {
-                return Ok(false);
-            }
-        }
+    let own = staged.floor()?;
+    if own.as_ref().is_some_and(|own| own.floor.name == floor.name && own.stage == Stage::Filling) {
+        return Ok(true);
+    }
+    let mut has_a_part = own.is_some();
+    for log in floor.marks.keys() {
+        has_a_part |= staged.head(*log)?.is_some();
+    }
+    if has_a_part && !is_on(Mutant::FilledOverAPart) {
+        return Ok(false);
     }
     staged.changes.floor = Some(Standing { floor: Arc::new(floor.clone()), stage: Stage::Filling });
     staged.fences_changed()?;

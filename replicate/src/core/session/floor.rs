@@ -159,13 +159,11 @@ impl Session {
 
     fn verdict(&self, own: &Standing) -> Verdict {
         let ours = own.floor.name;
+        let below = if is_on(Mutant::FilledOverAPart) { Verdict::Empty } else { Verdict::Below };
         match self.below.peer {
             _ if is_on(Mutant::BelowTheFloorIgnored) => return Verdict::Level,
             Some(Stands { floor, stage: Stage::Filling }) if floor == ours => return Verdict::Empty,
-            Some(Stands { floor, stage: Stage::Filling }) if floor < ours && is_on(Mutant::FilledFromTwo) => {
-                return Verdict::Empty;
-            }
-            Some(Stands { floor, stage: Stage::Filling }) if floor < ours => return Verdict::Below,
+            Some(Stands { floor, stage: Stage::Filling }) if floor < ours => return below,
             Some(Stands { floor, .. }) if floor >= ours => return Verdict::Level,
             Some(_) | None => {}
         }
@@ -182,7 +180,7 @@ impl Session {
         match () {
             () if whole == all => Verdict::Level,
             () if none == all && self.below.peer.is_none() && has_all_streams => Verdict::Empty,
-            () => Verdict::Below,
+            () => below,
         }
     }
 
