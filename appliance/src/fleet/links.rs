@@ -50,6 +50,8 @@ const PING_MS: u64 = 7_000;
 const HELLO_MS: u64 = 20_000;
 /// Seconds of a day: so often the neighbours of a large fleet change.
 const DAY_S: i64 = 86_400;
+/// What all have and nothing needs leaves the logs so often at most.
+const FLOOR_EVERY_MS: u64 = 600_000;
 /// The last token that was seen: the fence of the election.
 const TOKEN_FILE: &str = "token.json";
 
@@ -270,7 +272,7 @@ impl Fleet {
             election: election::Settings::default(),
             seen: last_token(&token_file),
             links_max: LINKS_MAX,
-            patience: Patience::default(),
+            patience: Patience { floor_every_ms: Some(FLOOR_EVERY_MS), ..Patience::default() },
         };
         let store = self.0.store.clone();
         let moments = move || store.stamp(moment(clock::now()));

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use replicate::core::election::{self, Mode, Role};
+use replicate::core::floor::Stage;
 use replicate::core::id::{NodeId, Stream};
-use replicate::net::{BEHIND_AFTER_MS, Peer, Standing};
+use replicate::net::{BEHIND_AFTER_MS, FloorLook, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -204,7 +205,7 @@ impl Fleet {
             of,
             nodes,
             is_replaced: replaced.is_some(),
-            trouble: replaced.into_iter().chain(store.troubles()).collect(),
+            trouble: replaced.into_iter().chain(store.troubles()).chain(standing.as_deref().and_then(floor)).collect(),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
     }
@@ -267,6 +268,21 @@ impl Fleet {
             jrn: hash(Stream::Jrn)?,
         })
     }
+}
+
+/// What people should know of a node that does not have all records yet.
+fn floor(standing: &Standing) -> Option<String> {
+    let text = match standing.floor {
+        FloorLook { is_below: true, .. } => {
+            "This node was away for so long that the fleet has forgotten what it still has. It hands on what nobody else has \
+             and then takes the fleet's records anew. Recording goes on."
+        }
+        FloorLook { stage: Some(Stage::Filling), .. } => {
+            "The fleet's records are still coming: not all of them are here yet. Recording goes on."
+        }
+        FloorLook { .. } => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// How much of the fleet this node reaches, counted as an election counts.
@@ -413,7 +429,7 @@ mod tests {
     use replicate::core::election::{Away, Token};
     use replicate::core::entry::{Moment, Quality};
     use replicate::core::id::BootId;
-    use replicate::net::{FloorLook, Traffic};
+    use replicate::net::Traffic;
 
     use super::*;
     use crate::store::fleet::Profile;
