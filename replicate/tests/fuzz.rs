@@ -101,8 +101,6 @@ fn real() -> Vec<Vec<u8>> {
     let at = node.us.log(Stream::Cfg).at(3);
     let floor = FloorName { number: 7, epoch: 2, digest: Hash([9; 32]) };
     let mut messages = vec![
-        Message::Floor(FloorWord::Offer { floor, is_last: true, marks: vec![(at.log(), mark); 9] }),
-        Message::Floor(FloorWord::Fill(floor)),
         Message::Hello(Box::new(Hello {
             proto: (1, 1),
             fleet: FleetId::from_u128(1),
@@ -129,6 +127,8 @@ fn real() -> Vec<Vec<u8>> {
         Message::Ping(Ping { number: 1, sent: time }),
         Message::Pong(Pong { number: 1, asked: time, heard: time, sent: time }),
         Message::Unknown { kind: 77 },
+        Message::Floor(FloorWord::Offer { floor, is_last: true, marks: vec![(at.log(), mark); 9] }),
+        Message::Floor(FloorWord::Fill(floor)),
     ];
     for stream in Stream::ALL {
         let marks = exchange::vector(&node.state, stream).unwrap().into_iter().collect();

@@ -2,61 +2,68 @@
 
 use super::Bounded;
 use crate::core::exchange::{EXPORT_ENTRIES_MAX, Mark};
-use crate::core::floor::FloorName;
 use crate::core::floor::fill::{Kept, Part};
+use crate::core::floor::{FloorName, Stage};
 use crate::core::id::{Hash, LogId, NodeId, Stream};
 use crate::core::message::{FloorWord, Stands, VECTOR_MARKS_MAX};
 use serde::{Deserialize, Serialize};
 
 type MarkRow = (Stream, NodeId, u32, u64, Hash);
 
+/// Read in one pass: a tagged enum would hold all of it twice.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
-pub(super) enum Body {
-    Stands(Stands),
-    Told {
-        floor: FloorName,
-    },
-    Below {
-        floor: FloorName,
-    },
-    Offer {
-        floor: FloorName,
-        last: bool,
-        marks: Bounded<MarkRow, VECTOR_MARKS_MAX>,
-    },
-    Fill {
-        floor: FloorName,
-    },
+pub(super) struct Body {
+    is: What,
+    floor: FloorName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stage: Option<Stage>,
+    #[serde(default)]
+    last: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    marks: Option<Bounded<MarkRow, VECTOR_MARKS_MAX>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    Stands,
+    Told,
+    Below,
+    Offer,
+    Fill,
     #[serde(other)]
     Unknown,
 }
 
 pub(super) fn body(word: &FloorWord) -> Body {
+    let plain = |is, floor| Body { is, floor, stage: None, last: false, marks: None };
     match word {
-        FloorWord::Stands(stands) => Body::Stands(*stands),
-        FloorWord::Told(floor) => Body::Told { floor: *floor },
-        FloorWord::Below(floor) => Body::Below { floor: *floor },
+        FloorWord::Stands(stands) => Body { stage: Some(stands.stage), ..plain(What::Stands, stands.floor) },
+        FloorWord::Told(floor) => plain(What::Told, *floor),
+        FloorWord::Below(floor) => plain(What::Below, *floor),
         FloorWord::Offer { floor, is_last, marks } => {
             let row = |(log, mark): &(LogId, Mark)| (log.stream, log.node, log.inc, mark.seq, mark.hash);
-            Body::Offer { floor: *floor, last: *is_last, marks: Bounded(marks.iter().map(row).collect()) }
+            let marks = Some(Bounded(marks.iter().map(row).collect()));
+            Body { last: *is_last, marks, ..plain(What::Offer, *floor) }
         }
-        FloorWord::Fill(floor) => Body::Fill { floor: *floor },
+        FloorWord::Fill(floor) => plain(What::Fill, *floor),
     }
 }
 
 /// Returns what is said; nothing if it is of a later version.
 pub(super) fn word(body: Body) -> Option<FloorWord> {
-    Some(match body {
-        Body::Stands(stands) => FloorWord::Stands(stands),
-        Body::Told { floor } => FloorWord::Told(floor),
-        Body::Below { floor } => FloorWord::Below(floor),
-        Body::Offer { floor, last: is_last, marks } => {
+    let floor = body.floor;
+    Some(match body.is {
+        What::Stands => FloorWord::Stands(Stands { floor, stage: body.stage? }),
+        What::Told => FloorWord::Told(floor),
+        What::Below => FloorWord::Below(floor),
+        What::Offer => {
             let mark = |(stream, node, inc, seq, hash)| (LogId { stream, node, inc }, Mark { seq, hash });
-            FloorWord::Offer { floor, is_last, marks: marks.0.into_iter().map(mark).collect() }
+            let marks = body.marks.map(|marks| marks.0).unwrap_or_default();
+            FloorWord::Offer { floor, is_last: body.last, marks: marks.into_iter().map(mark).collect() }
         }
-        Body::Fill { floor } => FloorWord::Fill(floor),
-        Body::Unknown => return None,
+        What::Fill => FloorWord::Fill(floor),
+        What::Unknown => return None,
     })
 }
 
