@@ -123,6 +123,16 @@ fn a_shortened_timeline_is_found() {
 }
 
 #[test]
+fn of_foreign_samples_only_the_torn_end_of_a_period_is_forgiven() {
+    let torn =
+        |from: usize, to: usize| doctored(|channel| channel[from..to].fill(0.123_456_79)).without_torn_periods(256);
+    torn(7164, 7168).assert_declared(&Take::default(), 0);
+    for (from, to) in [(7160, 7164), (7168, 7172), (6900, 7168)] {
+        assert_fails("foreign samples", || torn(from, to).assert_declared(&Take::default(), u64::MAX));
+    }
+}
+
+#[test]
 fn a_repeated_block_a_wrong_channel_and_foreign_samples_are_found() {
     let repeated = doctored(|channel| channel.copy_within(5000..5256, 5256));
     assert_fails("the timeline shifts by -256", || repeated.assert_declared(&Take::default(), 0));

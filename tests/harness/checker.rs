@@ -93,6 +93,31 @@ impl Report {
         self.assert_in_step();
     }
 
+    /// As if the feed had been in time. A server that waits for nobody runs capture while a late feed still writes: the end
+    /// of that period is then what was there before, and the next one is right again. Nothing else looks like this: it ends
+    /// where a period of the feed does, is shorter than one, and nothing is shifted by it.
+    pub fn without_torn_periods(mut self, period: u64) -> Report {
+        for runs in &mut self.channels {
+            let mut at = 0;
+            while at + 2 < runs.len() {
+                let (before, torn, after) = (&runs[at], &runs[at + 1], &runs[at + 2]);
+                let (from, to) = torn.span();
+                let ends_a_period = after.offset().is_some_and(|offset| (offset + to).is_multiple_of(period));
+                let is_torn = matches!(torn, Run::Wrong { .. }) && to - from < period && ends_a_period;
+                match (before, after) {
+                    (&Run::Matched { first_frame, source_frame, .. }, after)
+                        if is_torn && before.offset() == after.offset() =>
+                    {
+                        let frames = after.span().1 - first_frame;
+                        runs.splice(at..at + 3, [Run::Matched { first_frame, source_frame, frames }]);
+                    }
+                    _ => at += 1,
+                }
+            }
+        }
+        self
+    }
+
     /// At the same frame all channels carry the same instant.
     fn assert_in_step(&self) {
         for (number, runs) in self.numbers.iter().zip(&self.channels) {

@@ -4,13 +4,15 @@
 //! The nodes and what happened follow by themselves. Retiring is the one act that cannot be undone: the node's name, typed,
 //! confirms it.
 
+pub mod held;
 pub mod view;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use self::view::{Around, ConflictLine, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
+use self::held::ConflictLine;
+use self::view::{Around, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
 use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
 use super::parts::flash::{self, Flash, of_problem};
@@ -120,7 +122,7 @@ pub async fn act(
                 Ok(()) => Ok(flash::redirect("/fleet", Flash::new("coordinates"), visit.is_tls)),
                 Err(problem) => refused(&problem),
             },
-            "choose" => match conflicts::choose(&app, &caller, &view::chosen(&sent)) {
+            "choose" => match conflicts::choose(&app, &caller, &held::chosen(&sent)) {
                 Ok(()) => Ok(flash::redirect("/fleet", Flash::new("chosen"), visit.is_tls)),
                 Err(problem) => refused(&problem),
             },

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::held::ConflictLine;
 use crate::access::qr;
 use crate::fleet::nearby::{NearbyNode, NearbyView};
 use crate::fleet::state::{FleetView, NodeView};
 use crate::web::Problem;
-use crate::web::api::conflicts::{Chosen, ConflictVersion, ConflictView};
 use crate::web::api::fleet::{self, Invite as Wanted};
 use crate::web::pages::parts::chrome::Chrome;
 use crate::web::pages::parts::field::{Choice, Field, Sent, choices};
@@ -17,8 +17,6 @@ use crate::web::pages::parts::honesty::Honesty;
 use crate::web::pages::parts::row::within;
 use crate::web::pages::parts::words::{self, Clock};
 
-/// Characters of a value that was changed in two ways.
-const VALUE_CHARS_MAX: usize = 200;
 /// Stories shown, the newest.
 const STORIES_MAX: usize = 50;
 /// A clock that is further off is worth saying, milliseconds.
@@ -61,42 +59,6 @@ pub struct View {
     pub invite: Invite,
     /// To take the role; none where this node has it, or is alone.
     pub role: Option<Role>,
-}
-
-/// One thing that was changed in two ways.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConflictLine {
-    /// What it is, and what it is called.
-    pub what: String,
-    #[allow(missing_docs)]
-    pub name: String,
-    /// Where it is changed; none if that is on its own node.
-    pub url: Option<String>,
-    /// Which, for the form that chooses.
-    pub kind: String,
-    #[allow(missing_docs)]
-    pub id: String,
-    #[allow(missing_docs)]
-    pub part: String,
-    /// All versions that are shown, by name.
-    pub seen: String,
-    /// What was said; what counts comes first.
-    pub versions: Vec<VersionLine>,
-}
-
-/// What one of them said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionLine {
-    /// Its name.
-    pub version: String,
-    /// It counts until someone chooses.
-    pub counts: bool,
-    /// It can be chosen by who looks at this.
-    pub can_keep: bool,
-    /// What it says.
-    pub text: String,
-    /// Who said so, where and when.
-    pub by_text: String,
 }
 
 /// A node that is about to be retired.
@@ -365,18 +327,6 @@ pub fn wanted(sent: &Sent) -> Result<Wanted, Problem> {
     Ok(Wanted { expires_seconds: number("expires_seconds")?, uses: number("uses")?, replaces })
 }
 
-/// What the button beside a version asks for.
-pub fn chosen(sent: &Sent) -> Chosen {
-    let text = |field: &str| sent.text(field).to_owned();
-    Chosen {
-        kind: text("kind"),
-        id: text("id"),
-        part: text("part"),
-        version: text("version"),
-        seen: sent.text("seen").split_whitespace().map(str::to_owned).collect(),
-    }
-}
-
 impl Invite {
     /// The form, with what was sent.
     pub fn of(sent: Option<&Sent>, problem: Option<&Problem>, denied: Option<String>) -> Self {
@@ -465,63 +415,6 @@ impl StoryLine {
             text: story.text.clone(),
         };
         fleet.stories.iter().take(STORIES_MAX).map(line).collect()
-    }
-}
-
-impl ConflictLine {
-    /// Of one, for who may choose or not.
-    pub fn of(conflict: &ConflictView, may_choose: bool, clock: &Clock) -> Self {
-        let part = |text: &str| text.replace('_', " ");
-        let line = |(index, version): (usize, &ConflictVersion)| VersionLine {
-            version: version.version.clone(),
-            counts: index == 0,
-            can_keep: may_choose && version.value.is_some(),
-            text: version.value.as_ref().map_or_else(|| version.act.to_owned(), plain),
-            by_text: format!("{} on {}, {}", version.by, version.node_name, within(&clock.day_and_time(version.at))),
-        };
-        let url = match conflict.kind.as_str() {
-            "user" => Some("/people".to_owned()),
-            "annotation" => Some(format!("/recordings/{}", conflict.id)),
-            _ => None,
-        };
-        let kind = match conflict.kind.as_str() {
-            "user" => "Person",
-            "room" => "Room",
-            "channels" => "Channels",
-            "annotation" => "Recording",
-            "handling" => "Incident",
-            "setting" => "Setting",
-            "member" => "Node",
-            _ => "Fleet",
-        };
-        Self {
-            what: format!("{kind}, {}", part(&conflict.part)),
-            name: conflict.name.clone(),
-            url,
-            kind: conflict.kind.clone(),
-            id: conflict.id.clone(),
-            part: conflict.part.clone(),
-            seen: conflict.versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>().join(" "),
-            versions: conflict.versions.iter().enumerate().map(line).collect(),
-        }
-    }
-}
-
-/// A value for people: `name: Hall A, time zone: UTC`; the beginning of a long one.
-fn plain(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    let text = match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| format!("{}: {}", name.replace('_', " "), plain(value)));
-            fields.collect::<Vec<_>>().join(", ")
-        }
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match text.char_indices().nth(VALUE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
