@@ -195,6 +195,56 @@ fn who_bears_a_low_token_is_told_even_over_a_bridge() {
     assert!(!agrees_over_a_bridge(Some(Mutant::NoNak)), "the test must be able to fail");
 }
 
+/// A chain that stays cut: who reigns at its one end and who reigns at the other are obeyed by two neighbours in the
+/// middle, whose link was up before the later reign began. Returns whether they have agreed 30 s later.
+fn agrees_along_a_chain(mutant: Option<Mutant>) -> bool {
+    let roster = (1..=4).map(|at| Member::new(name(at))).collect();
+    let mut fleet = Fleet::new(23, roster, Settings { mutant, ..Settings::LOCAL });
+    fleet.run_until(10_000, |fleet| fleet.is_agreed(true)).expect("it elects");
+    let first = coordinator(&fleet).0;
+    let others: Vec<usize> = (0..4).filter(|at| *at != first).collect();
+    let chain = [first, others[0], others[1], others[2]];
+    for (a, b) in [(0, 2), (0, 3), (1, 3), (2, 3)] {
+        fleet.part(chain[a], chain[b]);
+    }
+    fleet.run(30_000);
+    assert_eq!(fleet.coordinators().len(), 2);
+    fleet.join(chain[2], chain[3]);
+    fleet.run(30_000);
+    fleet.coordinators().len() == 1
+}
+
+#[test]
+fn who_hears_of_a_greater_token_tells_its_neighbours() {
+    assert!(agrees_along_a_chain(None));
+    assert!(!agrees_along_a_chain(Some(Mutant::NoNak)), "the test must be able to fail");
+}
+
+/// Until then one before it may still count somebody, and say where the floor is.
+#[test]
+fn a_coordinator_is_settled_on_a_majority_that_has_followed_longer_than_any_other_counts_it() {
+    let mut fleet = Fleet::of(31, 3);
+    fleet.run_until(10_000, |fleet| fleet.is_agreed(true)).expect("it elects");
+    let at = coordinator(&fleet).0;
+    let others: Vec<usize> = (0..3).filter(|other| *other != at).collect();
+    let is_settled = |fleet: &Fleet, on: &[usize]| {
+        let nodes = on.iter().map(|at| fleet.nodes[*at].name).collect();
+        fleet.nodes[at].election.as_ref().is_some_and(|election| election.is_settled_on(fleet.clock(at), &nodes))
+    };
+    assert!(!is_settled(&fleet, &others), "they have only begun to follow");
+    fleet.run(5_000);
+    assert!(is_settled(&fleet, &others) && is_settled(&fleet, &others[..1]));
+    assert!(!is_settled(&fleet, &[]), "one of three is no majority");
+
+    fleet.part(at, others[0]);
+    fleet.run(10_000);
+    assert!(!is_settled(&fleet, &others), "one does not follow any more");
+    assert!(is_settled(&fleet, &others[1..]));
+    fleet.mend();
+    fleet.run_until(10_000, |fleet| fleet.is_agreed(true)).expect("it follows again");
+    assert!(!is_settled(&fleet, &others), "and may have followed another meanwhile");
+}
+
 #[test]
 fn who_cannot_reach_the_coordinator_hears_it_through_another() {
     let mut fleet = settled(11, 3);

@@ -248,6 +248,15 @@ impl Election {
         Ok(())
     }
 
+    /// Returns whether this node coordinates, and it and these are a majority of which every one has followed for so long
+    /// that no coordinator before this one still counts it.
+    pub fn is_settled_on(&self, now_ms: u64, nodes: &BTreeSet<NodeId>) -> bool {
+        let Phase::Reigning(reign) = &self.phase else { return false };
+        let longest_ms = self.roster.members().map(|member| self.window_for(member.is_candidate)).max().unwrap_or(0);
+        let follows = |node: &NodeId| self.has_followed_for(reign, *node, longest_ms, now_ms.max(self.now_ms));
+        nodes.iter().all(follows) && self.roster.mode(nodes.iter().copied().chain([self.me])) != Mode::Minority
+    }
+
     /// Returns what this node is, as of the last input.
     pub fn role(&self) -> Role {
         self.role
@@ -323,7 +332,7 @@ impl Election {
             return;
         }
         if let Some(token) = token {
-            self.note(token);
+            self.note(from, token);
         }
         match message {
             Message::Heartbeat { token, sent_ms, reigned_ms, away } => {
@@ -337,13 +346,17 @@ impl Election {
         }
     }
 
-    /// Takes note of a token: if it is the greatest, whoever stood below it falls.
-    fn note(&mut self, token: Token) {
+    /// Takes note of a token: if it is the greatest, whoever stood below it falls, here and, told of it, in reach. Two
+    /// who follow different reigns have nothing else to say to each other, and both reigns would go on for good.
+    fn note(&mut self, from: NodeId, token: Token) {
         if token <= self.seen {
             return;
         }
         self.seen = token;
         self.outputs.push_back(Output::Store(token));
+        for node in self.linked_members().into_iter().filter(|node| *node != from && *node != token.node) {
+            self.nak(node);
+        }
         match &self.phase {
             Phase::Reigning(_) => self.stop_reign(Some(token)),
             Phase::Following(_) | Phase::Claiming { .. } => self.vacant(),
@@ -360,17 +373,23 @@ impl Election {
             self.second_mark = self.second_mark.max(token);
             return;
         }
-        self.note(token);
+        self.note(from, token);
         self.nak_if_low(from, token);
     }
 
     /// Returns whether the token was too low; then its bearer is told.
     fn nak_if_low(&mut self, from: NodeId, token: Token) -> bool {
         let is_low = token < self.seen;
-        if is_low && !self.is_mutant(Mutant::NoNak) {
-            self.send(from, Message::Nak { seen: self.seen });
+        if is_low {
+            self.nak(from);
         }
         is_low
+    }
+
+    fn nak(&mut self, to: NodeId) {
+        if !self.is_mutant(Mutant::NoNak) {
+            self.send(to, Message::Nak { seen: self.seen });
+        }
     }
 
     fn stored(&mut self, token: Token) {

@@ -141,6 +141,8 @@ pub struct Stands {
 pub enum FloorWord {
     /// The speaker's floor, or how far it is with it, is another now.
     Stands(Stands),
+    /// The speaker cannot tell how the listener stands to the speaker's floor: it shall say how far it has come.
+    Asks(FloorName),
     /// The speaker has said how far it has come in each stream it wants since it heard of the listener's floor.
     Told(FloorName),
     /// The listener is below the speaker's floor: it is sent nothing. What nobody else has it may hand on; then it has to

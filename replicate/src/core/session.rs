@@ -8,6 +8,7 @@
 //! It may assume that messages arrive in order or the link is closed, and that the transport has proven who the peer is.
 //! Entries wait in the logs, never here: a slow peer costs a vector, not a queue.
 
+pub mod asked;
 mod floor;
 mod greeting;
 mod known;
@@ -389,11 +390,6 @@ impl Session {
     /// Returns up to where the peer is known to have a log durably: whether an act is saved on two boxes.
     pub fn peer_has(&self, log: LogId) -> u64 {
         self.known.theirs(log)
-    }
-
-    /// As [`Session::peer_has`], for the floor: a log that cannot be brought together is known to nobody.
-    pub fn peer_is_level(&self, log: LogId) -> u64 {
-        if self.known.is_left_alone(log) { 0 } else { self.known.theirs(log) }
     }
 
     fn heard(&mut self, now_ms: u64, message: Message, records: &impl Records) -> Result<(), Unreadable> {

@@ -6,8 +6,8 @@ use super::world::{Event, World};
 use replicate::core::election::Gated;
 use replicate::core::exchange::Records;
 use replicate::core::floor::{Due, FloorName, Stage, Standing, advance};
-use replicate::core::id::{Hash, LogId};
-use replicate::core::session;
+use replicate::core::id::{Hash, LogId, Stream};
+use replicate::core::session::{self, asked::Asked};
 use std::sync::Arc;
 
 const FLOORS_MS: u64 = 700;
@@ -95,7 +95,10 @@ impl World {
         }
         let own = self.machines[at].keeper.standing().ok().flatten();
         let Some(us) = self.machines[at].us else { return };
-        let is_first = advance::is_first(own.as_ref(), us);
+        let is_member = |node| self.machines[..self.fleet].iter().any(|other| other.name == node);
+        let sec = self.machines[at].keeper.vector(Stream::Sec).unwrap_or_default();
+        let writers: Vec<_> = sec.into_keys().filter(|(node, _)| is_member(*node)).collect();
+        let is_first = advance::is_first(own.as_ref(), us, writers);
         let mut links = Vec::new();
         for other in (0..self.fleet).filter(|other| *other != at) {
             let link = end_with(self, other);
@@ -114,14 +117,19 @@ impl World {
             }
         }
         let Some(links) = links.into_iter().collect::<Option<Vec<u64>>>() else { return };
-        let sessions: Vec<_> = links.iter().map(|link| &self.machines[at].ends[link].session).collect();
-        if !sessions.iter().all(|session| advance::is_ready(own.as_ref(), session.peer_stands(), is_first)) {
+        let machine = &self.machines[at];
+        let name = |end: &super::machine::End| self.machines[end.peer].name;
+        let asked: Asked = links.iter().map(|link| (name(&machine.ends[link]), &machine.ends[link].session)).collect();
+        let election = machine.election.as_ref();
+        let is_settled = election.is_some_and(|election| election.is_settled_on(now_ms, &asked.nodes()));
+        if !(is_settled && asked.are_ready(own.as_ref(), is_first)) {
             return;
         }
-        let numbers = sessions.iter().filter_map(|session| session.peer_stands()).map(|theirs| theirs.floor.number);
-        let others = numbers.max().unwrap_or(0);
-        let known = |log: LogId| sessions.iter().map(|session| session.peer_is_level(log)).min().unwrap_or(u64::MAX);
-        let Some(next) = self.machines[at].keeper.next_floor(others, known) else { return };
+        let mut barrier = machine.barrier.clone();
+        let has_passed = asked.pass(&mut barrier, token, &machine.keeper).unwrap_or(false);
+        let next = machine.keeper.next_floor(asked.floor_number(), |log| asked.know(log));
+        self.machines[at].barrier = barrier;
+        let Some(next) = next.filter(|_| has_passed) else { return };
         if next.moved >= 5 {
             self.look_at_next_floor(&next);
             self.hit("floor said");
@@ -223,6 +231,28 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Where everybody stands, and what is said of it on each link; for who reads a broken law.
+    pub fn floors_map(&self) -> String {
+        let name = |floor: FloorName| (floor.number, floor.epoch, floor.digest.0[0]);
+        let lines = self.machines.iter().enumerate().filter(|(_, machine)| machine.is_up).map(|(at, machine)| {
+            let own = machine.keeper.standing().ok().flatten().map(|own| (name(own.floor.name), own.stage));
+            let due = match machine.keeper.floor_due() {
+                Some(Some(Due::Take(next))) => format!("to take {}", next.number),
+                due => format!("{due:?}"),
+            };
+            let links = machine.ends.iter().map(|(link, end)| {
+                let (peer, theirs) = (end.peer, end.session.peer_stands());
+                let (theirs, is_below) =
+                    (theirs.map(|theirs| (name(theirs.floor), theirs.stage)), end.session.is_below());
+                let handed_on = end.session.handed_on(&machine.keeper).is_ok_and(|on| machine.keeper.is_handed_on(&on));
+                format!("\n   {link} to {peer} at {theirs:?}, below: {is_below}, has all: {handed_on}")
+            });
+            let links: String = links.collect();
+            format!("\n{at} at {own:?}, {due}, filled by {:?}{links}", machine.filled_by)
+        });
+        lines.collect()
     }
 
     /// The floor, for the model.

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::disk::{Image, Keeper};
 use super::model::Have;
 use replicate::core::election::{Election, Token};
-use replicate::core::floor::advance::Next;
+use replicate::core::floor::advance::{Barrier, Next};
 use replicate::core::floor::fill::Kept;
 use replicate::core::floor::{Floor, HandedOn};
 use replicate::core::id::{LogId, NodeId, Origin};
@@ -114,6 +114,8 @@ pub struct Machine {
     pub filled_by: Option<u64>,
     /// It was being filled when its last job began.
     pub was_filling: bool,
+    /// What all have to have before it says a floor.
+    pub barrier: Barrier,
 }
 
 impl Machine {
@@ -148,6 +150,7 @@ impl Machine {
             offers: BTreeMap::new(),
             filled_by: None,
             was_filling: false,
+            barrier: Barrier::default(),
         }
     }
 

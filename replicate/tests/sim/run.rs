@@ -47,7 +47,10 @@ pub fn run(seed: u64, is_redb: bool, election: Settings) -> Seen {
         while world.step_before(until_ms) {}
         match world.converged() {
             Ok(()) => break,
-            Err(why) => assert!(until_ms < end_ms, "I10: after {HEALS_WITHIN_MS} ms {why}"),
+            Err(why) => {
+                let floors = if world.has_floors { world.floors_map() } else { String::new() };
+                assert!(until_ms < end_ms, "I10: after {HEALS_WITHIN_MS} ms {why}{floors}");
+            }
         }
     }
     (0..world.fleet).for_each(|at| world.look_at_all(at));

@@ -9,6 +9,7 @@ use super::model::Model;
 use super::network::{Network, Packet};
 use replicate::core::election::{Election, Input, Member, Settings, Token};
 use replicate::core::exchange::Records;
+use replicate::core::floor::advance::Barrier;
 use replicate::core::floor::{FloorName, Stage};
 use replicate::core::id::{Hash, NodeId, Stream};
 use replicate::core::message::FleetId;
@@ -260,6 +261,7 @@ impl World {
         machine.keeper.close();
         (machine.is_up, machine.election, machine.paused_until_ms) = (false, None, 0);
         machine.jobs.clear();
+        machine.barrier = Barrier::default();
         let links: Vec<(u64, usize)> = machine.ends.iter().map(|(link, end)| (*link, 1 - end.end)).collect();
         machine.ends.clear();
         for (link, end) in links {

@@ -202,6 +202,11 @@ impl Fleet {
         self.cut(b, a);
     }
 
+    pub fn join(&mut self, a: usize, b: usize) {
+        self.cuts.retain(|(from, to), _| (*from.min(to), *from.max(to)) != (a.min(b), a.max(b)));
+        self.connect_soon(a, b);
+    }
+
     pub fn mend(&mut self) {
         self.cuts.clear();
         for a in 0..self.nodes.len() {

@@ -103,7 +103,7 @@ pub enum Message {
         /// Whether the follower has every entry the coordinator has.
         is_caught_up: bool,
     },
-    /// The answer to a token that is too low.
+    /// The answer to a token that is too low; and what who hears of a greater one tells everybody in reach.
     Nak {
         /// What the answering node has seen.
         seen: Token,

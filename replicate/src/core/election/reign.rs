@@ -213,6 +213,12 @@ impl Election {
         members.chain([self.me]).collect()
     }
 
+    /// Returns whether a node follows, and has for so long.
+    pub(super) fn has_followed_for(&self, reign: &Reign, node: NodeId, for_ms: u64, now_ms: u64) -> bool {
+        let has = |ack: &Ack| now_ms < ack.sent_ms + self.window_of(node) && ack.since_ms + for_ms <= now_ms;
+        reign.acks.get(&node).is_some_and(has)
+    }
+
     pub(super) fn keep_reign(&mut self) {
         let Phase::Reigning(reign) = &mut self.phase else { return };
         if let Some(yielding) = reign.yielding.filter(|yielding| yielding.until_ms <= self.now_ms) {
@@ -303,7 +309,7 @@ impl Election {
         self.window_for(self.roster.is_candidate(node))
     }
 
-    fn window_for(&self, is_candidate: bool) -> u64 {
+    pub(super) fn window_for(&self, is_candidate: bool) -> u64 {
         let extra_ms = if is_candidate { 0 } else { self.settings.heartbeat_others_ms };
         self.settings.lease_ms + extra_ms
     }

@@ -1,18 +1,25 @@
 //! How far the next floor goes, and the entry that says so.
 //!
-//! Lives here: the least of what is acknowledged. Does not: who may (a coordinator that the majority follows) and when
-//! (`net`). Members that are lapsed are not asked, and are below the floor when they come back.
+//! Lives here: the least of what is acknowledged, and what makes sure that it is not less than a floor said elsewhere.
+//! Does not: who may (a coordinator that the majority follows) and when (`net`). Members that are lapsed are not asked,
+//! and are below the floor when they come back.
+//!
+//! A floor must not go below one that another coordinator has said and of which this one has not heard: who took that
+//! one could not hand on what it has. So who is asked is always a majority that obeys nobody before us any more: of any
+//! earlier majority one is among them, and it had all below that floor. What they have then is the [`Barrier`]: when all
+//! who are asked have it, the next floor is above any other. Memory lost is what this does not cover: see [`is_first`].
 
 use super::{KIND, Proposed, RECORD, STREAMS, Stage, Standing, WRITERS_MAX};
+use crate::core::election::Token;
 use crate::core::entry::{FORM, Fields, Moment, Op, Stamp};
 use crate::core::fence::Limits;
-use crate::core::id::{Hash, LogId, Origin, Position, Stream};
+use crate::core::id::{Hash, LogId, NodeId, Origin, Position, Stream};
 use crate::core::message::Stands;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::{Staged, Unreadable, View};
 use crate::core::write::{BadAct, place};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the next floor would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +74,49 @@ pub fn next(view: &impl View, others: u64, acknowledged: impl Fn(LogId) -> u64) 
     Ok(Some(Next { number, ends, moved }))
 }
 
-/// Whether this node, under its present name, has said or taken no floor yet. It may have lost its memory, and what it would
-/// say would be another fleet's: then everybody is to be asked, and has to be at the same.
-pub fn is_first(own: Option<&Standing>, us: Origin) -> bool {
-    own.is_none_or(|own| own.floor.end(us.log(Stream::Sec)) == 0)
+/// Whether this node, under its present name, has said or taken no floor yet, or another member has begun anew since. Memory
+/// may be lost, of a floor too: then everybody is to be asked, and has to be at the same. `writers` are the incarnations of
+/// members.
+pub fn is_first(own: Option<&Standing>, us: Origin, writers: impl IntoIterator<Item = (NodeId, u32)>) -> bool {
+    let is_below = |node, inc| own.is_some_and(|own| own.floor.end(LogId { stream: Stream::Sec, node, inc }) > 0);
+    let mut lives: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
+    writers.into_iter().for_each(|(node, inc)| lives.entry(node).or_default().push(inc));
+    let is_anew = |(node, incs): (NodeId, Vec<u32>)| {
+        let last = incs.iter().max().copied().unwrap_or(0);
+        incs.len() > 1 && !is_below(node, last)
+    };
+    !is_below(us.node, us.inc) || lives.into_iter().any(is_anew)
+}
+
+/// What those who are asked had when they were looked at last.
+#[derive(Debug, Clone)]
+pub struct Barrier {
+    reign: Token,
+    asked: BTreeSet<NodeId>,
+    ends: BTreeMap<LogId, u64>,
+}
+
+impl Default for Barrier {
+    fn default() -> Self {
+        Self { reign: Token::NONE, asked: BTreeSet::new(), ends: BTreeMap::new() }
+    }
+}
+
+impl Barrier {
+    /// Takes note of what is there now (`ends`: by log the most that anybody has who is asked, this node included), and
+    /// returns whether by now everybody has (`has`) what was there when it was last looked, in the same reign, by those and
+    /// maybe more.
+    pub fn passed(
+        &mut self,
+        reign: Token,
+        asked: BTreeSet<NodeId>,
+        ends: BTreeMap<LogId, u64>,
+        has: impl Fn(LogId) -> u64,
+    ) -> bool {
+        let before = std::mem::replace(self, Self { reign, asked, ends });
+        let is_same = before.reign == reign && self.asked.is_subset(&before.asked);
+        is_same && before.ends.iter().all(|(log, end)| has(*log) >= *end)
+    }
 }
 
 /// Whether a member is far enough with its own floor for the next one to be said: it has taken ours, or is at one that we do
@@ -135,4 +181,52 @@ pub fn write<V: View>(
         ph: Hash::NOTHING,
     };
     place(staged, schema, us, fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::exchange::Mark;
+    use crate::core::floor::Floor;
+    use std::sync::Arc;
+
+    const ONE: NodeId = NodeId([1; 16]);
+    const TWO: NodeId = NodeId([2; 16]);
+    const US: Origin = Origin { node: ONE, inc: 1, nonce: 7 };
+
+    fn log(node: NodeId, inc: u32) -> LogId {
+        LogId { stream: Stream::Sec, node, inc }
+    }
+
+    fn reign(epoch: u64) -> Token {
+        Token { epoch, node: ONE, inc: 1 }
+    }
+
+    #[test]
+    fn the_barrier_is_what_was_there_at_the_last_look_of_the_same_reign_by_no_fewer() {
+        let mut barrier = Barrier::default();
+        let mut passes = |epoch, asked: &[NodeId], there: u64, has: u64| {
+            let asked = asked.iter().copied().collect();
+            barrier.passed(reign(epoch), asked, [(log(TWO, 1), there)].into(), |_| has)
+        };
+        assert!(!passes(1, &[ONE, TWO], 5, 9), "the first look");
+        assert!(!passes(1, &[ONE, TWO], 6, 4), "somebody lacks what was there");
+        assert!(passes(1, &[ONE, TWO], 9, 6), "what came meanwhile is not asked for");
+        assert!(passes(1, &[ONE], 9, 9));
+        assert!(!passes(1, &[ONE, TWO], 9, 9), "one is asked that was not looked at");
+        assert!(!passes(2, &[ONE, TWO], 9, 9), "another reign");
+    }
+
+    #[test]
+    fn everybody_is_asked_while_a_life_is_not_below_the_floor_that_another_one_came_before() {
+        let mark = Mark { seq: 3, hash: Hash::NOTHING };
+        let marks = [(log(ONE, 1), mark), (log(TWO, 1), mark)].into();
+        let own = Standing { floor: Arc::new(Floor::new(1, 1, marks)), stage: Stage::At };
+        let is_first = |writers: &[(NodeId, u32)]| is_first(Some(&own), US, writers.iter().copied());
+        assert!(!is_first(&[(ONE, 1), (TWO, 1)]));
+        assert!(!is_first(&[(ONE, 1), (TWO, 1), (NodeId([3; 16]), 1)]), "who joins has lost nothing");
+        assert!(is_first(&[(ONE, 1), (TWO, 1), (TWO, 2)]), "it has begun anew");
+        assert!(super::is_first(None, US, []), "no floor yet");
+        assert!(super::is_first(Some(&own), Origin { inc: 2, ..US }, [(ONE, 1)]), "we have begun anew");
+    }
 }

@@ -1,7 +1,7 @@
 //! The floor on a link: which of the two is below the other's, and the one that has nothing is filled.
 //!
-//! The one with the later floor judges, by the other's vectors: level (it has all below the floor), below (it has a part),
-//! empty (it has nothing of it). Who is below is sent nothing; what nobody else has it hands on like any entry: that names
+//! The one with the later floor judges, by what it knows of the other, and if that is not enough by vectors it asks for:
+//! level (it has all below the floor), below (it has a part), empty (it has nothing of it). Who is below is sent nothing; what nobody else has it hands on like any entry: that names
 //! what it replaces, so it brings no old state with it. Who is empty is offered the marks, and when it has kept them, what
 //! was kept below the floor, log by log. Nothing that has gaps is ever sent otherwise.
 
@@ -40,7 +40,8 @@ pub(super) struct Below {
     verdict: Verdict,
     /// The floor by which that was found.
     judged: Option<Stands>,
-    /// Since it heard of which floor of ours the peer has told how far it has come.
+    /// Since it heard of which floor of ours the peer was asked how far it has come, and has told.
+    asked: Option<FloorName>,
     told: Option<FloorName>,
     /// The peer's floor that we were below when it said so.
     is_below: Option<FloorName>,
@@ -58,6 +59,8 @@ impl Session {
     /// What we say of our floor.
     pub(super) fn stands(&mut self, records: &impl Records) -> Result<Option<Stands>, Unreadable> {
         self.below.said = stands(&records.standing()?);
+        // Who hears it in a hello tells its vectors anyway.
+        self.below.asked = self.below.said.map(|said| said.floor);
         Ok(self.below.said)
     }
 
@@ -94,22 +97,57 @@ impl Session {
         if now != self.below.said {
             let before = std::mem::replace(&mut self.below.said, now);
             let was_filled = before.is_some_and(|before| before.stage == Stage::Filling);
-            if was_filled || before.map(|before| before.floor) != now.map(|now| now.floor) {
+            let is_later_there = self.below.peer.map(|theirs| theirs.floor) > now.map(|now| now.floor);
+            if was_filled || is_later_there {
                 // What the peer knows of our logs may be what it had to send itself, and it holds that back.
-                for stream in self.me.wants.clone() {
-                    self.tell_vector(stream, records)?;
-                }
+                self.tell_vectors(&STREAMS, records)?;
             }
             if let Some(now) = now {
                 self.say(Message::Floor(FloorWord::Stands(now)));
             }
             self.changed(&[], records)?;
         }
-        let is_new = self.below.judged != now || self.below.verdict == Verdict::Unknown;
-        if is_new && self.has_told_all(now) {
-            self.judge(own.as_ref(), records)?;
-        } else if self.below.judged.map(|judged| judged.floor) != now.map(|now| now.floor) {
+        if self.below.judged != now || self.below.verdict == Verdict::Unknown {
+            self.judge_or_ask(own.as_ref(), records)?;
+        }
+        Ok(())
+    }
+
+    /// Judges the peer. If it may be below our floor, it has to tell first how far it has come: it may have got further by
+    /// others. Until then it is sent nothing, so nobody is asked who is known to be level: those that a floor waits for.
+    fn judge_or_ask(&mut self, own: Option<&Standing>, records: &impl Records) -> Result<(), Unreadable> {
+        let now = own.map(|own| Stands { floor: own.floor.name, stage: own.stage });
+        if own.is_none_or(|own| self.is_surely_level(own)) || self.has_told_all(now) {
+            return self.judge(own, records);
+        }
+        if self.below.judged.map(|judged| judged.floor) != now.map(|now| now.floor) {
             self.below.verdict = Verdict::Unknown;
+        }
+        let floor = now.map(|now| now.floor);
+        if let Some(floor) = floor.filter(|_| self.below.asked != floor) {
+            self.below.asked = Some(floor);
+            self.say(Message::Floor(FloorWord::Asks(floor)));
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has all below our floor, by what is known already.
+    fn is_surely_level(&self, own: &Standing) -> bool {
+        let Some(hello) = self.hello.as_ref().filter(|_| own.stage != Stage::Filling) else { return false };
+        match self.below.peer {
+            Some(Stands { stage: Stage::Filling, .. }) => false,
+            Some(theirs) if theirs.floor >= own.floor.name => true,
+            Some(_) | None => own
+                .floor
+                .marks
+                .iter()
+                .all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !hello.wants.contains(&log.stream)),
+        }
+    }
+
+    fn tell_vectors(&mut self, streams: &[Stream], records: &impl Records) -> Result<(), Unreadable> {
+        for stream in self.me.wants.clone().into_iter().filter(|stream| streams.contains(stream)) {
+            self.tell_vector(stream, records)?;
         }
         Ok(())
     }
@@ -140,9 +178,14 @@ impl Session {
         if (self.below.verdict, verdict) == (Verdict::Filling, Verdict::Empty) {
             return Ok(());
         }
+        if let (Verdict::Level, Some(own)) = (verdict, own) {
+            self.is_at_our_floor(own, records)?;
+        }
         let before = std::mem::replace(&mut self.below.verdict, verdict);
         match (verdict, own) {
             (Verdict::Below, Some(own)) if before != verdict => {
+                // Whether it has handed on what it has, it sees by what we have.
+                self.tell_vectors(&Stream::ALL, records)?;
                 self.say(Message::Floor(FloorWord::Below(own.floor.name)));
                 self.tell(Told::PeerBelowFloor);
             }
@@ -153,6 +196,21 @@ impl Session {
             }
             (Verdict::Level, Some(_)) if before != verdict => self.changed(&[], records)?,
             (_, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Who is at our floor has all below it, though it may never have told us so: it may have it from others.
+    fn is_at_our_floor(&mut self, own: &Standing, records: &impl Records) -> Result<(), Unreadable> {
+        let is_there = self.below.peer.is_some_and(|theirs| theirs.floor == own.floor.name);
+        if !is_there || own.stage == Stage::Filling {
+            return Ok(());
+        }
+        for (log, mark) in &own.floor.marks {
+            if self.known.theirs(*log) < mark.seq && !self.known.is_left_alone(*log) {
+                let ours = records.end(*log)?.map_or(0, |head| head.seq);
+                self.known.has(*log, mark.seq, ours);
+            }
         }
         Ok(())
     }
@@ -196,14 +254,12 @@ impl Session {
     pub(super) fn heard_floor(&mut self, word: FloorWord, records: &impl Records) -> Result<(), Unreadable> {
         match word {
             FloorWord::Stands(stands) => {
-                let before = self.below.peer.replace(stands);
-                if before.map(|before| before.floor) != Some(stands.floor) {
-                    for stream in self.me.wants.clone() {
-                        self.tell_vector(stream, records)?;
-                    }
-                    self.told_all();
-                }
+                self.below.peer = Some(stands);
                 self.rejudge(records)?;
+            }
+            FloorWord::Asks(floor) => {
+                self.tell_vectors(&STREAMS, records)?;
+                self.say(Message::Floor(FloorWord::Told(floor)));
             }
             FloorWord::Told(floor) => self.below.told = Some(floor),
             FloorWord::Below(floor) => {
@@ -232,9 +288,7 @@ impl Session {
     /// The peer's floor is another: it may stand otherwise to ours.
     fn rejudge(&mut self, records: &impl Records) -> Result<(), Unreadable> {
         let own = records.standing()?;
-        if self.has_told_all(stands(&own)) {
-            self.judge(own.as_ref(), records)?;
-        }
+        self.judge_or_ask(own.as_ref(), records)?;
         self.changed(&[], records)
     }
 

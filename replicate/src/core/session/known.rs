@@ -214,6 +214,13 @@ impl Known {
         self.trouble.values().filter(|trouble| trouble.is_left_alone).count()
     }
 
+    /// Up to where the peer has those logs of a stream of which it has more.
+    pub fn ahead(&self, stream: Stream) -> impl Iterator<Item = (LogId, u64)> {
+        let writers = self.streams[usize::from(stream.number())].ahead.keys();
+        let log = move |(node, inc): &Writer| LogId { stream, node: *node, inc: *inc };
+        writers.map(log).map(|log| (log, self.theirs(log)))
+    }
+
     /// How far the two are apart in a stream.
     pub fn lag(&self, stream: Stream) -> Lag {
         let apart = &self.streams[usize::from(stream.number())];

@@ -27,6 +27,7 @@ pub(super) struct Body {
 #[serde(rename_all = "lowercase")]
 enum What {
     Stands,
+    Asks,
     Told,
     Below,
     Offer,
@@ -39,6 +40,7 @@ pub(super) fn body(word: &FloorWord) -> Body {
     let plain = |is, floor| Body { is, floor, stage: None, last: false, marks: None };
     match word {
         FloorWord::Stands(stands) => Body { stage: Some(stands.stage), ..plain(What::Stands, stands.floor) },
+        FloorWord::Asks(floor) => plain(What::Asks, *floor),
         FloorWord::Told(floor) => plain(What::Told, *floor),
         FloorWord::Below(floor) => plain(What::Below, *floor),
         FloorWord::Offer { floor, is_last, marks } => {
@@ -55,6 +57,7 @@ pub(super) fn word(body: Body) -> Option<FloorWord> {
     let floor = body.floor;
     Some(match body.is {
         What::Stands => FloorWord::Stands(Stands { floor, stage: body.stage? }),
+        What::Asks => FloorWord::Asks(floor),
         What::Told => FloorWord::Told(floor),
         What::Below => FloorWord::Below(floor),
         What::Offer => {

@@ -56,6 +56,7 @@ fn one_of_each() -> Vec<Message> {
             kept: Some(Kept { floor: AT, parts: vec![Part { log: LOG, after: 41, is_end: true }] }),
         }),
         Message::Floor(FloorWord::Stands(Stands { floor: AT, stage: Stage::Collecting })),
+        Message::Floor(FloorWord::Asks(AT)),
         Message::Floor(FloorWord::Told(AT)),
         Message::Floor(FloorWord::Below(AT)),
         Message::Floor(FloorWord::Offer { floor: AT, is_last: true, marks: vec![(LOG, mark)] }),

@@ -5,11 +5,12 @@
 
 use super::care::Errand;
 use super::{Hub, Linked};
-use crate::core::election::{Gated, Mode, Role};
+use crate::core::election::{Gated, Mode, Role, Token};
 use crate::core::exchange::Records;
-use crate::core::floor::{Due, Floor, Stage, Standing, advance};
-use crate::core::id::{LogId, NodeId};
-use crate::core::message::{FLOOR, Hello};
+use crate::core::floor::advance::{self, Barrier, Next};
+use crate::core::floor::{Due, Floor, Stage, Standing};
+use crate::core::id::{NodeId, Stream};
+use crate::core::session::asked::Asked;
 use crate::core::session::{Input, Session, Told};
 use crate::net::Ended;
 use crate::net::look::FloorLook;
@@ -17,6 +18,8 @@ use crate::net::queue::LinkNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// After a look at which somebody was missing, the next is no sooner than this.
+const LOOK_SOON_MS: u64 = 5_000;
 /// After a look that found little to gain, the next is no sooner than this.
 const LOOK_AGAIN_MS: u64 = 60_000;
 
@@ -34,6 +37,8 @@ pub struct FloorCare {
     seen: Option<Standing>,
     /// When to look next whether the floor can be moved.
     advance_at_ms: u64,
+    /// What all who are asked have to have before.
+    barrier: Barrier,
 }
 
 impl Hub {
@@ -131,19 +136,15 @@ impl Hub {
         let Role::Coordinator { token, mode, .. } = self.role else { return };
         let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
         let is_level = own.is_none_or(|own| own.stage == Stage::At);
-        let is_first = advance::is_first(own, self.care.store.us);
-        let Some(sessions) = self.asked(is_first).filter(|_| may && is_level) else { return };
-        let knows = |hello: Arc<Hello>| hello.features.iter().any(|feature| feature == FLOOR);
-        let is_ready = |session: &&Session| {
-            session.state().hello.is_some_and(knows) && advance::is_ready(own, session.peer_stands(), is_first)
-        };
-        if !sessions.iter().all(is_ready) {
+        if !(may && is_level) {
             return;
         }
-        let numbers = sessions.iter().filter_map(|session| session.peer_stands()).map(|theirs| theirs.floor.number);
-        let others = numbers.max().unwrap_or(0);
-        let known = |log: LogId| sessions.iter().map(|session| session.peer_is_level(log)).min().unwrap_or(u64::MAX);
-        let Ok(Some(next)) = self.parts.store.next_floor(others, known) else { return };
+        self.floor.advance_at_ms = self.now_ms + every_ms.min(LOOK_SOON_MS);
+        let Some(is_first) = self.is_first(own) else { return };
+        let mut barrier = std::mem::take(&mut self.floor.barrier);
+        let next = self.next_floor(token, own, is_first, &mut barrier);
+        self.floor.barrier = barrier;
+        let Some(next) = next else { return };
         if next.moved < least {
             self.floor.advance_at_ms = self.now_ms + every_ms.min(LOOK_AGAIN_MS);
             return;
@@ -152,12 +153,33 @@ impl Hub {
         self.care.add(Errand::Advance(token.epoch, next), self.now_ms);
     }
 
+    fn is_first(&self, own: Option<&Standing>) -> Option<bool> {
+        let writers = self.parts.store.vector(Stream::Sec).ok()?.into_keys();
+        let members = self.members.as_ref()?;
+        let writers = writers.filter(|(node, _)| members.contains_key(node));
+        Some(advance::is_first(own, self.care.store.us, writers))
+    }
+
+    /// Returns where the next floor would be, if nobody who is asked has anything against it.
+    fn next_floor(&self, token: Token, own: Option<&Standing>, is_first: bool, barrier: &mut Barrier) -> Option<Next> {
+        let asked = self.asked(is_first)?;
+        let is_settled = self.election().is_settled_on(self.now_ms, &asked.nodes());
+        if !(is_settled && asked.are_ready(own, is_first)) {
+            return None;
+        }
+        let store = &self.parts.store;
+        if !asked.pass(barrier, token, &**store).ok()? {
+            return None;
+        }
+        store.next_floor(asked.floor_number(), |log| asked.know(log)).ok().flatten()
+    }
+
     /// The sessions with all members that are not lapsed, or with all; nothing if one is missing.
-    fn asked(&self, is_first: bool) -> Option<Vec<&Session>> {
+    fn asked(&self, is_first: bool) -> Option<Asked<'_>> {
         let members = self.members.as_ref()?.keys();
         let is_asked = |node: &&NodeId| **node != self.me && (is_first || !self.floor.lapsed.contains(*node));
         let asked = members.filter(is_asked);
-        asked.map(|node| Some(&self.links.get(self.talking.get(node)?)?.session)).collect()
+        asked.map(|node| Some((*node, &self.links.get(self.talking.get(node)?)?.session))).collect()
     }
 
     /// What is shown of the floor.
