@@ -14,7 +14,7 @@ mod queue;
 mod squeeze;
 
 pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_ALL_BYTES_MAX, OUT_BYTES_MAX, Traffic};
-pub use self::look::{BEHIND_AFTER_MS, FloorLook, Peer, PeerState, Standing};
+pub use self::look::{BEHIND_AFTER_MS, FloorLook, FloorWait, Peer, PeerState, Standing};
 pub use self::queue::COMMANDS_MAX;
 pub use self::squeeze::{SQUEEZED_BYTES_MIN, Unwelcome, pack, unpack};
 

@@ -28,24 +28,27 @@ impl std::ops::Deref for Member {
 impl Member {
     /// On this machine, unclaimed.
     pub fn new() -> Member {
-        Member::placed(None)
+        Member::placed(None, &[])
     }
 
     /// The same, and seen by who looks at this machine's loopback.
     pub fn announced() -> Member {
-        let data = tempfile::tempdir().expect("a folder");
-        let node = Node::start_at(None, "none", data.path(), &["--mdns-interface", "lo"]);
-        Member { node, _data: Some(data) }
+        Member::placed(None, &["--mdns-interface", "lo"])
+    }
+
+    /// On this machine or at the end of a cable, unclaimed, with options of `rakkr node`.
+    pub fn with(place: Option<Place>, options: &[&str]) -> Member {
+        Member::placed(place, options)
     }
 
     /// At the end of a cable, unclaimed.
     pub fn at(cables: &Cables, node: usize) -> Member {
-        Member::placed(Some(cables.place(node)))
+        Member::placed(Some(cables.place(node)), &[])
     }
 
-    fn placed(place: Option<Place>) -> Member {
+    fn placed(place: Option<Place>, options: &[&str]) -> Member {
         let data = tempfile::tempdir().expect("a folder");
-        let node = Node::start_at(place, "none", data.path(), &[]);
+        let node = Node::start_at(place, "none", data.path(), options);
         Member { node, _data: Some(data) }
     }
 

@@ -19,7 +19,7 @@ use crate::access::identity::{self, Identity};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
 use crate::fleet::join::has_joined;
-use crate::fleet::{self, Fleet, mdns, replace};
+use crate::fleet::{self, Fleet, Forgetting, mdns, replace};
 use crate::service::child::{Child, Keeper, Plan};
 use crate::service::listen::KeptFiles;
 use crate::service::render::worker::Renderer;
@@ -53,6 +53,8 @@ pub struct Options {
     pub claim_window_minutes: u32,
     /// `/metrics` without a token from loopback.
     pub has_open_metrics: bool,
+    /// When entries leave the logs of its records.
+    pub forgetting: Forgetting,
     /// On which interfaces it is announced; none named is all that it listens on, none at all is not.
     pub mdns: Option<Vec<String>>,
 }
@@ -154,6 +156,7 @@ fn run_once(
         live: live.clone(),
         identity: identity.clone(),
         runtime: runtime.handle().clone(),
+        forgetting: options.forgetting,
     });
     let app = App::new(Wiring {
         data: data.clone(),

@@ -13,6 +13,7 @@ use super::{DataArgument, note};
 use crate::app::Config;
 use crate::app::node::{self, Options, Ready};
 use crate::capture::take::DataDir;
+use crate::fleet::Forgetting;
 use crate::service::child::Plan;
 
 /// Where HTTPS listens if nobody says.
@@ -51,6 +52,10 @@ pub struct Arguments {
     /// Announce and look on these network interfaces only (default: all that the pages are on)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "RAKKR_MDNS_INTERFACES")]
     mdns_interface: Vec<String>,
+    /// How often entries that no node needs any more leave the records, and how many have to be gained (default: 3600,1000;
+    /// 0: never)
+    #[arg(long, value_name = "SECONDS[,N]", env = "RAKKR_FORGET")]
+    forget: Option<Forgetting>,
     /// Settings for what is not said here (default: rakkr.toml in the data folder)
     #[arg(long, value_name = "FILE", env = "RAKKR_CONFIG")]
     config: Option<PathBuf>,
@@ -86,6 +91,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         ends_capture: false,
         claim_window_minutes: minutes,
         has_open_metrics: arguments.open_metrics || config.open_metrics.unwrap_or(false),
+        forgetting: arguments.forget.unwrap_or_default(),
         mdns: is_announced.then(|| interfaces.unwrap_or_default()),
         data_dir,
     })

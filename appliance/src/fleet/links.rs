@@ -14,7 +14,7 @@ use replicate::core::election::{self, Role, Token, Told as Elections};
 use replicate::core::id::Stream;
 use replicate::core::message::FleetId;
 use replicate::core::session::{self, Told};
-use replicate::net::{Ended, Event, Hub, Patience, Settings, websocket_config};
+use replicate::net::{Ended, Event, Hub, Settings, websocket_config};
 use tokio_tungstenite::WebSocketStream;
 
 use super::dialling::{Dialling, Following, Peer, keep_link};
@@ -50,9 +50,6 @@ const PING_MS: u64 = 7_000;
 const HELLO_MS: u64 = 20_000;
 /// Seconds of a day: so often the neighbours of a large fleet change.
 const DAY_S: i64 = 86_400;
-/// How often what all have and nothing needs leaves the logs: not yet. With 499 simulated peers a coordinator at rest took 26 %
-/// of a core and spoke 78 kbit/s with each while this was ten minutes (bench `many`), and it is not known yet for how long.
-const FLOOR_EVERY_MS: Option<u64> = None;
 /// The last token that was seen: the fence of the election.
 const TOKEN_FILE: &str = "token.json";
 
@@ -273,7 +270,7 @@ impl Fleet {
             election: election::Settings::default(),
             seen: last_token(&token_file),
             links_max: LINKS_MAX,
-            patience: Patience { floor_every_ms: FLOOR_EVERY_MS, ..Patience::default() },
+            patience: self.0.forgetting.patience(),
         };
         let store = self.0.store.clone();
         let moments = move || store.stamp(moment(clock::now()));
@@ -423,7 +420,7 @@ impl Fleet {
     }
 
     /// What a node is called, as the records say now.
-    fn name_of(&self, node: Id) -> String {
+    pub(super) fn name_of(&self, node: Id) -> String {
         called(node, self.0.store.member(node).ok().flatten().as_ref())
     }
 

@@ -10,6 +10,7 @@
 
 pub mod call;
 mod dialling;
+mod forgetting;
 pub mod join;
 pub mod levels;
 mod links;
@@ -44,6 +45,7 @@ use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
 use crate::sys::clock;
 pub use dialling::{PEER_PATH, REPLACED};
+pub use forgetting::Forgetting;
 use tls::PeerKey;
 
 /// Things that happened to the fleet that are kept for people, newest last.
@@ -63,6 +65,8 @@ pub struct Parts {
     pub identity: Arc<Identity>,
     /// Links live here.
     pub runtime: Handle,
+    /// When entries leave the logs.
+    pub forgetting: Forgetting,
 }
 
 /// The node's part in its fleet. Cheap to clone.
@@ -76,6 +80,7 @@ struct Inner {
     live: Live,
     identity: Arc<Identity>,
     runtime: Handle,
+    forgetting: Forgetting,
     hub: Mutex<Option<Hub>>,
     reached: Mutex<BTreeMap<Id, Reached>>,
     /// Whom this node dials: to the others it need not have a link.
@@ -152,7 +157,7 @@ impl Fleet {
 
     /// One that links to nobody.
     pub fn idle(parts: Parts) -> Self {
-        let Parts { data, access, live, identity, runtime } = parts;
+        let Parts { data, access, live, identity, runtime, forgetting } = parts;
         let store = access.store().clone();
         let reached = seen::load(&data);
         Self(Arc::new(Inner {
@@ -162,6 +167,7 @@ impl Fleet {
             live,
             identity,
             runtime,
+            forgetting,
             hub: Mutex::default(),
             reached: Mutex::new(reached),
             dials: Mutex::default(),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use replicate::core::election::{self, Mode, Role};
 use replicate::core::floor::Stage;
 use replicate::core::id::{NodeId, Stream};
-use replicate::net::{BEHIND_AFTER_MS, FloorLook, Peer, Standing};
+use replicate::net::{BEHIND_AFTER_MS, FloorLook, FloorWait, Peer, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -43,6 +43,10 @@ pub struct FleetView {
     pub trouble: Vec<String>,
     /// Another box has this one's place: what that means is the first of the troubles.
     pub is_replaced: bool,
+    /// How often what no node needs any more has left this node's logs: the number of the floor it is at, 0 before the first.
+    pub floor: u64,
+    /// What the next time waits for, in a sentence, if this node coordinates and it was not due when it last looked.
+    pub floor_waits: Option<String>,
     /// What happened since this node started, newest first.
     pub stories: Vec<Story>,
 }
@@ -206,6 +210,8 @@ impl Fleet {
             nodes,
             is_replaced: replaced.is_some(),
             trouble: replaced.into_iter().chain(store.troubles()).chain(standing.as_deref().and_then(floor)).collect(),
+            floor: standing.as_ref().map_or(0, |standing| standing.floor.number),
+            floor_waits: standing.as_ref().and_then(|look| look.floor.waits).map(|wait| self.floor_waits(wait)),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
         })
     }
@@ -252,6 +258,23 @@ impl Fleet {
             is_here: id == us,
             address: member.and_then(|member| member.profile.addresses.first().cloned()),
         })
+    }
+
+    fn floor_waits(&self, wait: FloorWait) -> String {
+        match wait {
+            FloorWait::Majority => "It waits for a majority that follows this node.".to_owned(),
+            FloorWait::Member(node) => format!(
+                "It waits for {}, which is not reached. Who was not heard for {} days, or is retired, is not waited for.",
+                self.name_of(id_of(node)),
+                seen::LAPSED_AFTER_DAYS
+            ),
+            FloorWait::Members => {
+                "It waits for nodes that are not done with the last time or have just come back.".to_owned()
+            }
+            FloorWait::Barrier => "It waits until all nodes have what one of them has.".to_owned(),
+            FloorWait::Entries { gained, of } => format!("{gained} entries would leave; {of} are worth it."),
+            FloorWait::Records => "It waits for this node's records.".to_owned(),
+        }
     }
 
     /// Digests of all records, by stream. Reads every record.

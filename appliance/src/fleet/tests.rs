@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::join::{Admission, Application, Bootstrap, JoinError};
 use super::replace::{Becomes, NotReplaceable, intend, settle};
 use super::tls::PeerKey;
-use super::{Fleet, Parts};
+use super::{Fleet, Forgetting, Parts};
 use crate::access::acts::ReplaceNode;
 use crate::access::fleet::{Us, hex};
 use crate::access::identity::{self, Identity};
@@ -72,7 +72,14 @@ impl Inviter {
         };
         access.claim(&ctx(3), owner).unwrap();
         let (data, live, runtime) = (home.path().to_owned(), Live::new(), RUNTIME.handle().clone());
-        let fleet = Fleet::idle(Parts { data, access: access.clone(), live, identity, runtime });
+        let fleet = Fleet::idle(Parts {
+            data,
+            access: access.clone(),
+            live,
+            identity,
+            runtime,
+            forgetting: Forgetting::default(),
+        });
         let here = Self { fleet, access, _home: home };
         here.commit(|edits| edits.put_member(&hall()));
         here

@@ -47,6 +47,7 @@ fn app(home: &std::path::Path, access: Access) -> App {
     let (key, _) = identity::tls(home, "rakkr", &[], &ctx(1)).unwrap();
     let (live, identity) = (Live::new(), Arc::new(key));
     let fleet = Fleet::idle(crate::fleet::Parts {
+        forgetting: Default::default(),
         data: home.to_owned(),
         access: access.clone(),
         live: live.clone(),

@@ -41,6 +41,30 @@ pub struct FloorLook {
     pub stage: Option<Stage>,
     /// It was away for so long that it is below the floor: it hands on what nobody else has, and then begins anew.
     pub is_below: bool,
+    /// Why this node did not move it when it last looked; nothing if that is another's to do, or it did.
+    pub waits: Option<FloorWait>,
+}
+
+/// What the next move of the floor waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloorWait {
+    /// A majority that follows this node, and this node's own last move.
+    Majority,
+    /// A member that is not lapsed, or, after memory was lost, any: there is no link to it.
+    Member(NodeId),
+    /// All who are asked: one is not done with the last one, or follows since too short a time.
+    Members,
+    /// All who are asked are to have what one of them had at the last look.
+    Barrier,
+    /// More entries.
+    Entries {
+        /// So many would leave.
+        gained: u64,
+        /// Of so many that are worth it.
+        of: u64,
+    },
+    /// The records: they cannot be read now, or a move is under way.
+    Records,
 }
 
 /// How the link to a node stands.

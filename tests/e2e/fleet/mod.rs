@@ -9,6 +9,8 @@ mod calls;
 mod console;
 mod coordinator;
 mod cut;
+mod floor;
+mod large;
 mod nearby;
 mod new_box;
 mod split;

@@ -20,6 +20,7 @@ use crate::cli::print;
 use crate::domain::access::{ResourceKind, Room, RoomId, Target};
 use crate::domain::watch::{Expects, Role};
 use crate::domain::words;
+use crate::fleet::Forgetting;
 use crate::service::control::{self, NewRecording};
 use crate::service::moment;
 use crate::store::rooms::ChannelLabel;
@@ -50,6 +51,7 @@ pub(super) fn run(
         ends_capture: true,
         claim_window_minutes: CLAIM_WINDOW_MINUTES,
         has_open_metrics: true,
+        forgetting: Forgetting::default(),
         // On the address it listens at, which is this machine's alone.
         mdns: Some(Vec::new()),
     };

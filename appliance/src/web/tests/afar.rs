@@ -27,18 +27,24 @@ use crate::sys::clock;
 const LOOK: (Duration, usize) = (Duration::from_millis(50), 400);
 pub const CHUNK: &[u8] = &[7; 64 << 10];
 
-struct Pair {
-    near: App,
-    far: App,
-    cookie: String,
-    asker: Asker,
-    served: Handle<SocketAddr>,
+/// Two nodes that have not met.
+pub struct Apart {
+    pub near: App,
+    pub far: App,
+    homes: (tempfile::TempDir, tempfile::TempDir),
+}
+
+/// Two that have: the near one has an owner, who asks.
+pub struct Met {
+    pub near: App,
+    pub far: App,
+    pub cookie: String,
+    pub asker: Asker,
     _homes: (tempfile::TempDir, tempfile::TempDir),
 }
 
-impl Pair {
-    /// The far node is served by these routes, or by its own.
-    async fn with(routes: Option<Router>) -> Self {
+impl Apart {
+    pub fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let homes = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let open = |home: &tempfile::TempDir, name: &str| {
@@ -46,22 +52,55 @@ impl Pair {
             Access::with_cost(store.unwrap().0, Cost::CHEAP)
         };
         let (near, far) = (app(homes.0.path(), open(&homes.0, "near")), app(homes.1.path(), open(&homes.1, "far")));
+        Self { near, far, homes }
+    }
+
+    /// The near one is claimed, and each knows the other: the near one at `addresses`, the far one at `far_at`.
+    pub fn meet(self, addresses: Vec<String>, far_at: SocketAddr) -> Met {
+        let Self { near, far, homes } = self;
         let certificate = near.identity.certificate.to_vec();
-        let us = Us { name: "Near".into(), addresses: Vec::new(), spki: near.identity.spki, certificate };
-        near.access.introduce(us);
+        near.access.introduce(Us { name: "Near".into(), addresses, spki: near.identity.spki, certificate });
         near.access.open_claiming(homes.0.path(), 30, &ctx(2)).unwrap();
         let code = std::fs::read_to_string(homes.0.path().join("claim-code")).unwrap();
         let cookie = near.access.claim(&ctx(3), owner(&code)).unwrap().cookie;
         meet(&near.store, &far.store);
-        let served = Handle::new();
-        let (router, identity) = (routes.unwrap_or_else(|| router::router(far.clone(), true)), far.identity.clone());
-        let (at, handle) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), served.clone());
-        tokio::spawn(async move { serve::https(at, &identity, router, handle).await });
-        introduce(&far, served.listening().await.unwrap());
+        introduce(&far, far_at);
         meet(&near.store, &far.store);
         let actor = near.access.authenticate(&ctx(5), Shown::Cookie(&cookie)).unwrap();
         let asker = Caller { actor, ctx: Arc::new(ctx(4)) }.asker().unwrap();
-        Self { near, far, cookie, asker, served, _homes: homes }
+        Met { near, far, cookie, asker, _homes: homes }
+    }
+}
+
+/// Serves a node on loopback, by these routes; returns where.
+pub async fn serve(app: &App, router: Router) -> (Handle<SocketAddr>, SocketAddr) {
+    let (served, identity) = (Handle::new(), app.identity.clone());
+    let (at, handle) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), served.clone());
+    tokio::spawn(async move { serve::https(at, &identity, router, handle).await });
+    let at = served.listening().await.unwrap();
+    (served, at)
+}
+
+struct Pair {
+    met: Met,
+    served: Handle<SocketAddr>,
+}
+
+impl std::ops::Deref for Pair {
+    type Target = Met;
+
+    fn deref(&self) -> &Met {
+        &self.met
+    }
+}
+
+impl Pair {
+    /// The far node is served by these routes, or by its own.
+    async fn with(routes: Option<Router>) -> Self {
+        let apart = Apart::new();
+        let routes = routes.unwrap_or_else(|| router::router(apart.far.clone(), true));
+        let (served, at) = serve(&apart.far, routes).await;
+        Self { met: apart.meet(Vec::new(), at), served }
     }
 
     /// Through the near node's own pages.

@@ -13,7 +13,7 @@ use axum_server::Handle;
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::afar::{CHUNK, in_time, introduce, until};
+use super::afar::{Apart, CHUNK, Met, in_time, serve, until};
 use super::*;
 use crate::fleet::call::{Asker, CallError};
 use crate::fleet::tls::{self, PeerKey};
@@ -30,43 +30,29 @@ const AHEAD_BYTES_MAX: u64 = (256 + 64 + 2 * 64) << 10;
 
 /// The far node is in no place that the near one could dial.
 struct Dialled {
-    near: App,
-    far: App,
-    cookie: String,
-    asker: Asker,
+    met: Met,
     at: SocketAddr,
     served: Handle<SocketAddr>,
-    _homes: (tempfile::TempDir, tempfile::TempDir),
+}
+
+impl std::ops::Deref for Dialled {
+    type Target = Met;
+
+    fn deref(&self) -> &Met {
+        &self.met
+    }
 }
 
 impl Dialled {
     /// These pages answer at the far node, or its own. Neither dials yet.
     async fn apart(pages: Option<Router>) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let homes = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let open = |home: &tempfile::TempDir, name: &str| {
-            let store = Store::open(&home.path().join("records"), Id::of_name(name), name, moment(), || 1);
-            Access::with_cost(store.unwrap().0, Cost::CHEAP)
-        };
-        let (near, far) = (app(homes.0.path(), open(&homes.0, "near")), app(homes.1.path(), open(&homes.1, "far")));
-        let (served, at) = (Handle::new(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let (router, identity, handle) = (router::router(near.clone(), true), near.identity.clone(), served.clone());
+        let apart = Apart::new();
+        let (near, far) = (&apart.near, &apart.far);
+        let router = router::router(near.clone(), true);
         near.fleet.answer_with(router.clone());
         far.fleet.answer_with(pages.unwrap_or_else(|| router::router(far.clone(), true)));
-        tokio::spawn(async move { serve::https(at, &identity, router, handle).await });
-        let at = served.listening().await.unwrap();
-        let certificate = near.identity.certificate.to_vec();
-        let us = Us { name: "Near".into(), addresses: vec![at.to_string()], spki: near.identity.spki, certificate };
-        near.access.introduce(us);
-        near.access.open_claiming(homes.0.path(), 30, &ctx(2)).unwrap();
-        let code = std::fs::read_to_string(homes.0.path().join("claim-code")).unwrap();
-        let cookie = near.access.claim(&ctx(3), owner(&code)).unwrap().cookie;
-        meet(&near.store, &far.store);
-        introduce(&far, NOWHERE);
-        meet(&near.store, &far.store);
-        let actor = near.access.authenticate(&ctx(5), Shown::Cookie(&cookie)).unwrap();
-        let asker = Caller { actor, ctx: Arc::new(ctx(4)) }.asker().unwrap();
-        Self { near, far, cookie, asker, at, served, _homes: homes }
+        let (served, at) = serve(near, router).await;
+        Self { met: apart.meet(vec![at.to_string()], NOWHERE), at, served }
     }
 
     /// They have found each other.

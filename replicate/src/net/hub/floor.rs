@@ -13,7 +13,7 @@ use crate::core::id::{NodeId, Stream};
 use crate::core::session::asked::Asked;
 use crate::core::session::{Input, Session, Told};
 use crate::net::Ended;
-use crate::net::look::FloorLook;
+use crate::net::look::{FloorLook, FloorWait};
 use crate::net::queue::LinkNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct FloorCare {
     advance_at_ms: u64,
     /// What all who are asked have to have before.
     barrier: Barrier,
+    /// Why it was not moved when we last looked.
+    waits: Option<FloorWait>,
 }
 
 impl Hub {
@@ -130,62 +132,74 @@ impl Hub {
     /// Says where the floor is from now on, if that is this node's to say, everybody who is asked is here, at the present
     /// one, and has enough more.
     fn advance_floor(&mut self, own: Option<&Standing>) {
-        let patience = self.patience();
-        let (every_ms, least) = (patience.floor_every_ms, patience.floor_entries_min);
-        let Some(every_ms) = every_ms.filter(|_| self.floor.advance_at_ms <= self.now_ms) else { return };
-        let Role::Coordinator { token, mode, .. } = self.role else { return };
-        let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
-        let is_level = own.is_none_or(|own| own.stage == Stage::At);
-        if !(may && is_level) {
+        let Some(every_ms) = self.patience().floor_every_ms else { return };
+        let Role::Coordinator { token, mode, .. } = self.role else {
+            self.floor.waits = None;
+            return;
+        };
+        if self.now_ms < self.floor.advance_at_ms {
             return;
         }
-        self.floor.advance_at_ms = self.now_ms + every_ms.min(LOOK_SOON_MS);
-        let Some(is_first) = self.is_first(own) else { return };
         let mut barrier = std::mem::take(&mut self.floor.barrier);
-        let next = self.next_floor(token, own, is_first, &mut barrier);
+        let next = self.next_floor((token, mode), own, &mut barrier);
         self.floor.barrier = barrier;
-        let Some(next) = next else { return };
-        if next.moved < least {
-            self.floor.advance_at_ms = self.now_ms + every_ms.min(LOOK_AGAIN_MS);
-            return;
+        self.floor.waits = next.as_ref().err().copied();
+        let pause_ms = match next {
+            Ok(next) => {
+                self.care.add(Errand::Advance(token.epoch, next), self.now_ms);
+                every_ms
+            }
+            Err(FloorWait::Entries { .. }) => every_ms.min(LOOK_AGAIN_MS),
+            Err(_) => every_ms.min(LOOK_SOON_MS),
+        };
+        self.floor.advance_at_ms = self.now_ms + pause_ms;
+    }
+
+    /// Returns where the next floor would be, if nobody who is asked has anything against it and it is worth it.
+    fn next_floor(
+        &self,
+        (token, mode): (Token, Mode),
+        own: Option<&Standing>,
+        barrier: &mut Barrier,
+    ) -> Result<Next, FloorWait> {
+        let may = self.election().may(self.now_ms, Gated::AdvanceFloor).is_ok() && mode != Mode::Minority;
+        if !may || own.is_some_and(|own| own.stage != Stage::At) {
+            return Err(FloorWait::Majority);
         }
-        self.floor.advance_at_ms = self.now_ms + every_ms;
-        self.care.add(Errand::Advance(token.epoch, next), self.now_ms);
-    }
-
-    fn is_first(&self, own: Option<&Standing>) -> Option<bool> {
-        let writers = self.parts.store.vector(Stream::Sec).ok()?.into_keys();
-        let members = self.members.as_ref()?;
+        let store = &self.parts.store;
+        let members = self.members.as_ref().ok_or(FloorWait::Majority)?;
+        let writers = store.vector(Stream::Sec).map_err(|_| FloorWait::Records)?.into_keys();
         let writers = writers.filter(|(node, _)| members.contains_key(node));
-        Some(advance::is_first(own, self.care.store.us, writers))
-    }
-
-    /// Returns where the next floor would be, if nobody who is asked has anything against it.
-    fn next_floor(&self, token: Token, own: Option<&Standing>, is_first: bool, barrier: &mut Barrier) -> Option<Next> {
+        let is_first = advance::is_first(own, self.care.store.us, writers);
         let asked = self.asked(is_first)?;
         let is_settled = self.election().is_settled_on(self.now_ms, &asked.nodes());
         if !(is_settled && asked.are_ready(own, is_first)) {
-            return None;
+            return Err(FloorWait::Members);
         }
-        let store = &self.parts.store;
-        if !asked.pass(barrier, token, &**store).ok()? {
-            return None;
+        if !asked.pass(barrier, token, &**store).map_err(|_| FloorWait::Records)? {
+            return Err(FloorWait::Barrier);
         }
-        store.next_floor(asked.floor_number(), |log| asked.know(log)).ok().flatten()
+        let next = store.next_floor(asked.floor_number(), |log| asked.know(log));
+        let next = next.ok().flatten().ok_or(FloorWait::Records)?;
+        let of = self.patience().floor_entries_min;
+        if next.moved < of { Err(FloorWait::Entries { gained: next.moved, of }) } else { Ok(next) }
     }
 
-    /// The sessions with all members that are not lapsed, or with all; nothing if one is missing.
-    fn asked(&self, is_first: bool) -> Option<Asked<'_>> {
-        let members = self.members.as_ref()?.keys();
+    /// The sessions with all members that are not lapsed, or with all.
+    fn asked(&self, is_first: bool) -> Result<Asked<'_>, FloorWait> {
+        let members = self.members.iter().flat_map(|members| members.keys());
         let is_asked = |node: &&NodeId| **node != self.me && (is_first || !self.floor.lapsed.contains(*node));
-        let asked = members.filter(is_asked);
-        asked.map(|node| Some((*node, &self.links.get(self.talking.get(node)?)?.session))).collect()
+        let session = |node: &NodeId| {
+            let linked = self.talking.get(node).and_then(|number| self.links.get(number));
+            linked.map(|linked| (*node, &linked.session)).ok_or(FloorWait::Member(*node))
+        };
+        members.filter(is_asked).map(session).collect()
     }
 
     /// What is shown of the floor.
     pub(super) fn floor_look(&self) -> FloorLook {
         let own = self.parts.store.standing().ok().flatten();
         let (number, stage) = own.map_or((0, None), |own| (own.floor.name.number, Some(own.stage)));
-        FloorLook { number, stage, is_below: !self.floor.below.is_empty() }
+        FloorLook { number, stage, is_below: !self.floor.below.is_empty(), waits: self.floor.waits }
     }
 }

@@ -188,6 +188,8 @@ pub(in crate::web::pages) mod tests {
             nodes,
             trouble: Vec::new(),
             is_replaced: false,
+            floor: 0,
+            floor_waits: None,
             stories: Vec::new(),
         }
     }
