@@ -11,6 +11,7 @@ mod coordinator;
 mod cut;
 mod nearby;
 mod new_box;
+mod secrets;
 mod split;
 mod strangers;
 
