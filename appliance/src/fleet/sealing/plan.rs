@@ -60,7 +60,13 @@ pub(super) fn plan(known: &Known, seat: &Seat) -> Work {
     if let Some(why) = known.due() {
         match &seat.may {
             Ok(()) => work.mint = Some(why),
-            Err(wait) => work.waits = Some(format!("{why}: the fleet's key is to change. It waits: {wait}")),
+            Err(wait) => {
+                let wait = match seat.coordinator.filter(|coordinator| *coordinator != known.us.node) {
+                    Some(other) => format!("{}, which coordinates, does it as soon as it may", known.name(other)),
+                    None => wait.clone(),
+                };
+                work.waits = Some(format!("{why}: the fleet's key is to change. It waits: {wait}"));
+            }
         }
     }
     let Some((_, given)) = &known.present else { return work };
@@ -207,7 +213,8 @@ mod tests {
         let known = Known { present: None, ..fleet(&["a", "b"]) };
         assert_eq!(plan(&known, &coordinates("a")).mint.as_deref(), Some("the fleet has no key yet"));
         let work = plan(&known, &follows("b", &["b"]));
-        assert_eq!((work.mint, work.waits.is_some()), (None, true));
+        assert_eq!(work.mint, None);
+        assert!(work.waits.unwrap().ends_with("It waits: b, which coordinates, does it as soon as it may"));
     }
 
     #[test]
