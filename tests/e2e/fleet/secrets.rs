@@ -47,6 +47,34 @@ fn files_with(folder: &Path, wanted: &[u8], found: &mut Vec<String>) -> usize {
     looked_at
 }
 
+/// Sends a form of the fleet's page; the answer's status and text.
+fn form(member: &Member, act: &str, fields: &str) -> (u16, String) {
+    let request = member.http.post(member.at(&format!("/fleet/{act}"))).bearer_auth(&member.token);
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(fields.to_owned());
+    let answer = request.send().expect("an answer");
+    (answer.status().as_u16(), answer.text().expect("a text"))
+}
+
+#[test]
+fn the_page_takes_a_secret_and_never_shows_it_again() {
+    let first = Member::first();
+    in_step("the first key", || secrets(&first)["key"]["number"].as_u64());
+    let (status, page) = form(&first, "secret", &format!("name=No+name&value={VALUE}"));
+    assert_eq!(status, 422);
+    assert!(page.contains("A name has 1 to 64 of a-z") && page.contains("No name") && !page.contains(VALUE), "{page}");
+    assert_eq!(form(&first, "secret", "name=archive.smb&value=").0, 422);
+    assert_eq!(form(&first, "secret", &format!("name=archive.smb&value={VALUE}")).0, 303);
+    let page = first.get("/fleet").text;
+    assert!(page.contains("archive.smb") && page.contains("1 node can open it, this one too") && !page.contains(VALUE));
+    let viewer = first.person("viewer");
+    assert!(!first.get_as(&viewer, "/fleet").text.contains("archive.smb"), "not for who only looks");
+    assert_eq!(form(&first, "secret-delete", "name=archive.smb").0, 303);
+    assert!(!first.get("/fleet").text.contains("archive.smb"));
+    let journal = first.get("/api/v1/audit-events").is(200).to_string();
+    assert!(journal.contains("secret.delete") && !journal.contains("No name") && !journal.contains(VALUE));
+    assert!(!first.log().contains(VALUE));
+}
+
 #[test]
 fn a_secret_is_for_members_only_and_nowhere_in_clear() {
     let first = Member::first();
