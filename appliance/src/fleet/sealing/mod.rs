@@ -218,35 +218,30 @@ impl Fleet {
         if store.fleet()?.is_none() || members.get(&us.node) != Some(&us.spki) {
             return Ok(None);
         }
-        let boxes = |store: &Store, generation| -> Result<Vec<Sealer>, StoreError> {
-            Ok(store.envelopes(generation)?.into_iter().map(|envelope| envelope.to).collect())
-        };
         let present = match store.generations()?.pop() {
             Some(present) => Some((present.clone(), boxes(store, present.id)?)),
             None => None,
         };
-        let mut earlier: BTreeMap<Id, Vec<Sealer>> = BTreeMap::new();
+        let mut earlier = BTreeMap::new();
         let mut stale = BTreeMap::new();
         let is_present = |form: &Sealed| present.as_ref().is_some_and(|(present, _)| form.generation == present.id);
         for secret in secrets.iter().filter(|secret| !secret.forms.iter().any(is_present)) {
-            let mut able = Vec::new();
             for form in &secret.forms {
-                let known = match earlier.entry(form.generation) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(place) => place.insert(boxes(store, form.generation)?),
-                };
-                able.extend(known.iter().cloned());
+                if let Entry::Vacant(place) = earlier.entry(form.generation) {
+                    place.insert(boxes(store, form.generation)?);
+                }
             }
-            stale.insert(secret.id, able);
+            stale.insert(secret.id, secret.forms.iter().map(|form| form.generation).collect());
         }
         Ok(Some(Known {
             us,
             members,
             retired: all.iter().filter(|member| member.is_retired).map(|member| member.id).collect(),
             replaced: store.replacements()?.into_iter().map(|done| done.spki).collect(),
-            sealers: store.sealers()?,
+            sealers: store.sealers()?.into_iter().collect(),
             present,
             stale,
+            earlier,
             names: all.iter().map(|member| (member.id, called(member.id, Some(member)))).collect(),
         }))
     }
@@ -454,38 +449,43 @@ impl Fleet {
             let waits = Some("this node is in no fleet".to_owned());
             return Ok(SecretsState { generation: None, nodes: Vec::new(), secrets: Vec::new(), waits });
         };
-        let mut ring = self.ring();
-        let mut given: BTreeMap<Id, Vec<Sealer>> = BTreeMap::new();
+        // Who of each generation can open, and who is out: the same for all secrets of it.
+        let mut able: BTreeMap<Id, (BTreeSet<Id>, BTreeSet<Gone>)> = BTreeMap::new();
         for generation in secrets.iter().flat_map(|secret| &secret.generations) {
-            if let Entry::Vacant(place) = given.entry(*generation) {
-                place.insert(self.0.store.envelopes(*generation)?.into_iter().map(|envelope| envelope.to).collect());
+            if let Entry::Vacant(place) = able.entry(*generation) {
+                let boxes = boxes(&self.0.store, *generation)?;
+                let can = boxes.iter().filter(|sealer| known.can_open(sealer)).map(|sealer| sealer.node).collect();
+                let gone = boxes
+                    .iter()
+                    .filter(|sealer| known.is_gone(sealer))
+                    .map(|sealer| Gone { node: sealer.node, is_replaced: !known.retired.contains(&sealer.node) });
+                place.insert((can, gone.collect()));
             }
         }
-        let boxes_of = |generation: &Id| given.get(generation).into_iter().flatten();
         let present = known.present.as_ref().map(|(present, _)| present.id);
-        let mut states = Vec::new();
+        let (mut ring, mut states) = (self.ring(), Vec::new());
         for secret in secrets {
-            let able = secret.forms.iter().flat_map(|form| boxes_of(&form.generation));
-            let opened_by: BTreeSet<Id> =
-                able.filter(|sealer| known.can_open(sealer)).map(|sealer| sealer.node).collect();
-            let knew = secret.generations.iter().flat_map(boxes_of).filter(|sealer| known.is_gone(sealer));
-            let knew =
-                knew.map(|sealer| Gone { node: sealer.node, is_replaced: !known.retired.contains(&sealer.node) });
-            let known_to = knew.collect::<BTreeSet<_>>().into_iter().collect();
+            let can = |form: &Sealed| able.get(&form.generation).into_iter().flat_map(|(can, _)| can);
+            let opened_by: BTreeSet<Id> = secret.forms.iter().flat_map(can).copied().collect();
+            let knew = secret.generations.iter().filter_map(|generation| able.get(generation));
+            let known_to: BTreeSet<Gone> = knew.flat_map(|(_, gone)| gone.clone()).collect();
             let is_present = secret.forms.iter().any(|form| Some(form.generation) == present);
             let opens_here = ring.open(&secret)?.is_some();
-            let opened_by = opened_by.into_iter().collect();
+            let (opened_by, known_to) = (opened_by.into_iter().collect(), known_to.into_iter().collect());
             states.push(SecretState { secret, opens_here, opened_by, known_to, is_present });
         }
-        let has_key = |node: &Id| {
-            let given = known.present.iter().flat_map(|(_, given)| given);
-            given.filter(|sealer| known.can_open(sealer)).any(|sealer| sealer.node == *node)
-        };
+        let given = known.present.iter().flat_map(|(_, given)| given).filter(|sealer| known.can_open(sealer));
+        let have: BTreeSet<Id> = given.map(|sealer| sealer.node).collect();
         Ok(SecretsState {
-            nodes: known.members.keys().map(|node| (*node, has_key(node))).collect(),
+            nodes: known.members.keys().map(|node| (*node, have.contains(node))).collect(),
             waits: plan(&known, &self.seat()).waits,
             generation: known.present.map(|(present, _)| present),
             secrets: states,
         })
     }
+}
+
+/// The boxes that a generation was given to.
+fn boxes(store: &Store, generation: Id) -> Result<BTreeSet<Sealer>, StoreError> {
+    Ok(store.envelopes(generation)?.into_iter().map(|envelope| envelope.to).collect())
 }

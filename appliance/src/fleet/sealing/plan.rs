@@ -20,11 +20,13 @@ pub(super) struct Known {
     /// Keys of boxes whose place another took.
     pub replaced: BTreeSet<String>,
     /// What boxes say of themselves.
-    pub sealers: Vec<Sealer>,
+    pub sealers: BTreeSet<Sealer>,
     /// The present generation, and the boxes that it was given to.
-    pub present: Option<(Generation, Vec<Sealer>)>,
-    /// Of each secret that is not sealed with the present generation: the boxes that have a key to it.
-    pub stale: BTreeMap<Id, Vec<Sealer>>,
+    pub present: Option<(Generation, BTreeSet<Sealer>)>,
+    /// Of each secret that is not sealed with the present generation: those that it is sealed with.
+    pub stale: BTreeMap<Id, BTreeSet<Id>>,
+    /// The boxes that those were given to.
+    pub earlier: BTreeMap<Id, BTreeSet<Sealer>>,
     /// What nodes are called.
     pub names: BTreeMap<Id, String>,
 }
@@ -65,7 +67,10 @@ pub(super) fn plan(known: &Known, seat: &Seat) -> Work {
                     Some(other) => format!("{}, which coordinates, does it as soon as it may", known.name(other)),
                     None => wait.clone(),
                 };
-                work.waits = Some(format!("{why}: the fleet's key is to change. It waits: {wait}"));
+                work.waits = Some(match &known.present {
+                    Some(_) => format!("{why}: the fleet's key is to change. It waits: {wait}"),
+                    None => format!("the fleet's first key is to be made. It waits: {wait}"),
+                });
             }
         }
     }
@@ -87,11 +92,16 @@ pub(super) fn plan(known: &Known, seat: &Seat) -> Work {
             work.give.retain(|sealer| sealer.node == coordinator);
         }
     }
-    let ours = |boxes: &Vec<Sealer>| {
-        let able = boxes.iter().filter(|sealer| holds(sealer)).map(|sealer| sealer.node).collect();
-        boxes.contains(&known.us) && seat.is_ours(known.us.node, &able)
-    };
-    work.again = known.stale.iter().filter(|(_, boxes)| ours(boxes)).map(|(id, _)| *id).collect();
+    // Most secrets are of one generation: it is asked once for all of these.
+    let mut asked: BTreeMap<&BTreeSet<Id>, bool> = BTreeMap::new();
+    for (id, generations) in &known.stale {
+        let is_ours = *asked.entry(generations).or_insert_with(|| {
+            let boxes = || generations.iter().filter_map(|generation| known.earlier.get(generation)).flatten();
+            let able = boxes().filter(|sealer| holds(sealer)).map(|sealer| sealer.node).collect();
+            boxes().any(|sealer| *sealer == known.us) && seat.is_ours(known.us.node, &able)
+        });
+        work.again.extend(is_ours.then_some(*id));
+    }
     work
 }
 
@@ -113,14 +123,17 @@ impl Known {
 
     /// Whether nobody opens an envelope to this box any more: it is out, or has said that it has another key.
     fn is_dead(&self, sealer: &Sealer) -> bool {
-        let has_another = |said: &Sealer| (said.node, &said.spki) == (sealer.node, &sealer.spki) && said != sealer;
-        let is_us = self.us.node == sealer.node && self.us.spki == sealer.spki;
-        self.is_gone(sealer) || self.sealers.iter().any(has_another) || (is_us && self.us != *sealer)
+        let is_its = |said: &&Sealer| (said.node, &said.spki) == (sealer.node, &sealer.spki);
+        let from = Sealer { public: String::new(), ..sealer.clone() };
+        let has_another = |said: &Sealer| said != sealer;
+        self.is_gone(sealer)
+            || self.sealers.range(from..).take_while(is_its).any(has_another)
+            || Some(&self.us).filter(is_its).is_some_and(has_another)
     }
 
     /// Why the fleet's key is to change; nothing if it is not.
     fn due(&self) -> Option<String> {
-        let Some((_, given)) = &self.present else { return Some("the fleet has no key yet".into()) };
+        let Some((_, given)) = &self.present else { return Some("it is the first".into()) };
         let gone = |is_it: &dyn Fn(&Sealer) -> bool| -> Vec<String> {
             let nodes: BTreeSet<Id> = given.iter().filter(|sealer| is_it(sealer)).map(|sealer| sealer.node).collect();
             nodes.iter().map(|node| self.name(*node)).collect()
@@ -173,7 +186,7 @@ mod tests {
 
     /// A fleet of these, seen by the first; all have the key.
     fn fleet(names: &[&str]) -> Known {
-        let sealers: Vec<Sealer> = names.iter().map(|name| a_box(name)).collect();
+        let sealers: BTreeSet<Sealer> = names.iter().map(|name| a_box(name)).collect();
         let made = Generation { id: id("one"), number: 1, at: Timestamp::UNIX_EPOCH, by: id("a"), why: String::new() };
         Known {
             us: a_box(names[0]),
@@ -182,6 +195,7 @@ mod tests {
             replaced: BTreeSet::new(),
             present: Some((made, sealers.clone())),
             stale: BTreeMap::new(),
+            earlier: BTreeMap::new(),
             names: names.iter().map(|name| (id(name), (*name).to_owned())).collect(),
             sealers,
         }
@@ -211,7 +225,7 @@ mod tests {
     #[test]
     fn the_first_key_is_made_by_who_coordinates() {
         let known = Known { present: None, ..fleet(&["a", "b"]) };
-        assert_eq!(plan(&known, &coordinates("a")).mint.as_deref(), Some("the fleet has no key yet"));
+        assert_eq!(plan(&known, &coordinates("a")).mint.as_deref(), Some("it is the first"));
         let work = plan(&known, &follows("b", &["b"]));
         assert_eq!(work.mint, None);
         assert!(work.waits.unwrap().ends_with("It waits: b, which coordinates, does it as soon as it may"));
@@ -234,14 +248,14 @@ mod tests {
         // Who never had it takes nothing along.
         let mut known = fleet(&["a", "b", "c"]);
         retires(&mut known, "c");
-        known.present.as_mut().unwrap().1.pop();
+        known.present.as_mut().unwrap().1.remove(&a_box("c"));
         assert_eq!(plan(&known, &coordinates("a")), Work::default());
     }
 
     #[test]
     fn what_has_not_arrived_is_no_reason_to_change_the_key() {
         let mut known = fleet(&["a", "b", "c"]);
-        known.sealers.pop();
+        known.sealers.remove(&a_box("c"));
         assert_eq!(plan(&known, &coordinates("a")), Work::default(), "what c says of itself");
         known.members.remove(&id("c"));
         assert_eq!(plan(&known, &coordinates("a")), Work::default(), "and that it is a member");
@@ -266,7 +280,7 @@ mod tests {
     fn a_newcomer_gets_the_key_from_one_node() {
         let newcomer = |us: &str| {
             let mut known = fleet(&["a", "b", "c", "new"]);
-            known.present.as_mut().unwrap().1.pop();
+            known.present.as_mut().unwrap().1.remove(&a_box("new"));
             known.us = a_box(us);
             known
         };
@@ -284,19 +298,21 @@ mod tests {
         let mut known = newcomer(lowest);
         let late = a_box("late");
         known.members.insert(late.node, late.spki.clone());
-        known.sealers.push(late.clone());
+        known.sealers.insert(late.clone());
         assert_eq!(plan(&known, &follows("new", &["a", "b", "c", "new"])).give, [a_box("new")]);
         for other in ["a", "b", "c"].into_iter().filter(|name| *name != lowest) {
             assert_eq!(given(other, follows("new", &["a", "b", "c", "new"])), [], "{other}");
             assert_eq!(given(other, follows("new", &["new"])), [a_box("new")], "{other} sees nobody else");
         }
-        assert_eq!(plan(&known, &follows("nobody", &["a", "b", "c", "new"])).give, [a_box("new"), late]);
+        let given: BTreeSet<Sealer> =
+            plan(&known, &follows("nobody", &["a", "b", "c", "new"])).give.into_iter().collect();
+        assert_eq!(given, [a_box("new"), late].into());
     }
 
     #[test]
     fn nothing_is_given_to_who_is_out() {
         let mut known = fleet(&["a", "b", "c"]);
-        known.present.as_mut().unwrap().1.truncate(1);
+        known.present.as_mut().unwrap().1 = [a_box("a")].into();
         retires(&mut known, "b");
         known.members.insert(id("c"), "another key of c".into());
         assert_eq!(plan(&known, &coordinates("a")).give, []);
@@ -305,7 +321,8 @@ mod tests {
     #[test]
     fn a_secret_of_an_earlier_key_is_sealed_anew_by_one_that_has_both() {
         let mut known = fleet(&["a", "b", "c"]);
-        known.stale.insert(id("s3"), vec![a_box("a"), a_box("b"), a_box("gone")]);
+        known.stale.insert(id("s3"), [id("old")].into());
+        known.earlier.insert(id("old"), [a_box("a"), a_box("b"), a_box("gone")].into());
         for coordinator in ["a", "b"] {
             let again = plan(&known, &follows(coordinator, &["a", "b", "c"])).again;
             assert_eq!(again.len(), usize::from(coordinator == "a"), "{coordinator} coordinates and can");

@@ -112,16 +112,21 @@ pub fn list(app: &App, caller: &Caller) -> Result<SecretsView, Problem> {
     Ok(SecretsView { key, items, max: SECRETS_MAX, waits: state.waits })
 }
 
+/// A person, or what of the machine.
+fn who(app: &App, by: &str) -> String {
+    by.strip_prefix("service:").map_or_else(|| name_of(app, by), |service| format!("the {service}"))
+}
+
 fn told(app: &App, nodes: &Nodes, state: &SecretState) -> SecretView {
     let names = |ids: &[Id]| ids.iter().map(|node| nodes.name(*node)).collect();
     let set = state.secret.set.first();
     let others = state.secret.set.iter().skip(1);
     SecretView {
         name: state.secret.name.clone(),
-        set_by: set.map(|set| name_of(app, &set.by)).unwrap_or_default(),
+        set_by: set.map(|set| who(app, &set.by)).unwrap_or_default(),
         set_at: set.map_or(Timestamp::UNIX_EPOCH, |set| set.at),
         set_on: set.map(|set| nodes.name(set.node)).unwrap_or_default(),
-        also_set_by: others.map(|set| format!("{} on {}", name_of(app, &set.by), nodes.name(set.node))).collect(),
+        also_set_by: others.map(|set| format!("{} on {}", who(app, &set.by), nodes.name(set.node))).collect(),
         opens_here: state.opens_here,
         opened_by: names(&state.opened_by),
         is_present: state.is_present,

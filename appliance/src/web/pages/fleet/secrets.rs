@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::web::Problem;
 use crate::web::api::secrets::{KeyView, SecretView, SecretsView};
 use crate::web::pages::parts::field::{Field, Sent};
+use crate::web::pages::parts::row::within;
 use crate::web::pages::parts::words::{Clock, count};
 
 /// All that is told of them.
@@ -63,7 +64,7 @@ impl Secrets {
 
 fn key_text(key: &KeyView, clock: &Clock) -> String {
     let of = key.had_by.len() + key.missed_by.len();
-    let made = format!("Sealed with key {}, made {}.", key.number, clock.day_and_time(key.made_at));
+    let made = format!("Sealed with key {}, made {}.", key.number, within(&clock.day_and_time(key.made_at)));
     match key.missed_by.as_slice() {
         [] => {
             format!("{made} {} it.", if of == 1 { "This node has".to_owned() } else { format!("All {of} nodes have") })
@@ -96,7 +97,7 @@ impl SecretLine {
                 "Also set by {who}, neither knowing of the other. This one counts; setting it again ends that."
             ));
         }
-        let set_text = format!("Set {} by {set_by} on {set_on}", clock.day_and_time(secret.set_at));
+        let set_text = format!("Set {} by {set_by} on {set_on}", within(&clock.day_and_time(secret.set_at)));
         Self { name: name.clone(), set_text, opens_text, warnings }
     }
 }
