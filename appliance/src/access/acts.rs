@@ -88,6 +88,12 @@ acts! {
     RetireNode, "fleet.retire", Some(Permission::FleetRetire);
     /// Lets another box go on as a node: the old one's key is believed no more.
     ReplaceNode, "fleet.replace", Some(Permission::FleetRetire);
+    /// Sets a secret of the fleet.
+    SetSecret, "secret.set", Some(Permission::FleetEdit);
+    /// Forgets one.
+    DeleteSecret, "secret.delete", Some(Permission::FleetEdit);
+    /// Makes a generation of the fleet's key, gives it to a node, seals secrets with it anew.
+    KeepFleetKey, "fleet.key", Some(Permission::FleetEdit);
     /// Takes a backup away.
     BackUp, "node.backup", Some(Permission::SystemAdmin);
     /// Changes one's own password.

@@ -182,7 +182,7 @@ fn make(host: &str, addresses: &[IpAddr]) -> Result<(String, String), rcgen::Err
 }
 
 /// Renames a file so that nothing is lost; its new name.
-fn put_aside(path: &Path, ctx: &Ctx) -> io::Result<String> {
+pub(super) fn put_aside(path: &Path, ctx: &Ctx) -> io::Result<String> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".damaged-{}", ctx.new_id()));
     std::fs::rename(path, Path::new(&aside))?;

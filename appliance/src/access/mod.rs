@@ -23,6 +23,7 @@ pub mod pin;
 mod private;
 pub mod qr;
 pub mod recovery;
+pub mod sealing;
 pub mod sessions;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::access::claim::ClaimState;
 use crate::access::fleet::Us;
 use crate::access::identity::{self, Identity};
+use crate::access::sealing::{self, BoxKey};
 use crate::access::{Access, Ctx};
 use crate::capture::take::DataDir;
 use crate::fleet::join::has_joined;
@@ -109,6 +110,7 @@ pub fn run(options: &Options, stop: &Receiver<()>, mut ready: impl FnMut(&Ready,
 struct Opened {
     name: String,
     identity: Arc<Identity>,
+    sealing: Arc<BoxKey>,
     access: Access,
     alarms: Vec<String>,
 }
@@ -120,15 +122,17 @@ fn open(options: &Options, data: &DataDir) -> anyhow::Result<Opened> {
     let addresses: Vec<IpAddr> = [Some(options.listen), options.http].into_iter().flatten().map(|at| at.ip()).collect();
     let (key, key_alarm) =
         identity::tls(data.path(), &env::host(), &addresses, &ctx).context("the key cannot be kept")?;
+    let (box_key, box_alarm) = sealing::box_key(data.path(), &ctx).context("sealing.key cannot be kept")?;
     let us = (named.id, named.incarnation_min);
     let opened = Store::open_above(&data.path().join("records"), us, &clock::boot_id(), ctx.now, rng::nonce)?;
     let (store, opened) = opened;
-    let alarms: Vec<String> = became.into_iter().chain(name_alarm).chain(key_alarm).chain(opened.alarms).collect();
+    let told = became.into_iter().chain(name_alarm).chain(key_alarm).chain(box_alarm);
+    let alarms: Vec<String> = told.chain(opened.alarms).collect();
     let access = Access::new(store);
     // Who has come into a fleet has its people, as soon as they arrive.
     let minutes = if has_joined(data.path()) { 0 } else { options.claim_window_minutes };
     access.open_claiming(data.path(), minutes, &ctx)?;
-    Ok(Opened { name: named.name, identity: Arc::new(key), access, alarms })
+    Ok(Opened { name: named.name, identity: Arc::new(key), sealing: Arc::new(box_key), access, alarms })
 }
 
 fn run_once(
@@ -138,7 +142,7 @@ fn run_once(
     ready: &mut impl FnMut(&Ready, &Access),
 ) -> anyhow::Result<Ended> {
     let started_us = clock::mono_us();
-    let Opened { name, identity, access, alarms } = open(options, data)?;
+    let Opened { name, identity, sealing, access, alarms } = open(options, data)?;
     let (live, failures, child) = (Live::new(), Failures::default(), Child::new());
     let mut supervisor = Supervisor::new().telling(live.clone());
     if let Some(plan) = options.capture.clone() {
@@ -155,9 +159,12 @@ fn run_once(
         access: access.clone(),
         live: live.clone(),
         identity: identity.clone(),
+        sealing,
         runtime: runtime.handle().clone(),
         forgetting: options.forgetting,
     });
+    let keeps = fleet.clone();
+    supervisor.spawn(move || Box::new(keeps.sealing()));
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),

@@ -14,6 +14,7 @@ mod meters;
 mod node;
 mod recover;
 mod restore;
+mod secret;
 mod status;
 mod take;
 mod verify;
@@ -71,6 +72,9 @@ enum Command {
     Fleet(LookArguments),
     /// The other nodes of the fleet, as this one reaches them
     Peers(LookArguments),
+    /// The fleet's secrets: who set them, who can open them; set and delete them
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Show it working, with voices and no sound card
     Demo(demo::Arguments),
 }
@@ -125,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Renew(arguments) => fleet::renew(&arguments),
         Command::Fleet(arguments) => fleet::fleet(&arguments),
         Command::Peers(arguments) => fleet::peers(&arguments),
+        Command::Secret(command) => secret::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match result {

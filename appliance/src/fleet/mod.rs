@@ -3,8 +3,8 @@
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links`
 //! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `call`
 //! (asking another node's own pages, as the person who asked), `tunnel` (calls beside a link, where nobody can dial),
-//! `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all rooms), `nearby` and `mdns`
-//! (recorders on the network). Does not live here: how records merge and who is
+//! `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all rooms), `sealing` (the fleet's
+//! key and its secrets), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
 //! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
 //! all down records as ever.
 
@@ -17,6 +17,7 @@ mod links;
 pub mod mdns;
 pub mod nearby;
 pub mod replace;
+pub mod sealing;
 mod seen;
 pub mod state;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
 use crate::access::identity::Identity;
+use crate::access::sealing::BoxKey;
 use crate::service::live::Live;
 use crate::service::moment;
 use crate::store::fleet::Member;
@@ -63,6 +65,8 @@ pub struct Parts {
     pub live: Live,
     /// This node's key.
     pub identity: Arc<Identity>,
+    /// What envelopes for this box are opened with.
+    pub sealing: Arc<BoxKey>,
     /// Links live here.
     pub runtime: Handle,
     /// When entries leave the logs.
@@ -79,6 +83,7 @@ struct Inner {
     store: Store,
     live: Live,
     identity: Arc<Identity>,
+    sealing: Arc<BoxKey>,
     runtime: Handle,
     forgetting: Forgetting,
     hub: Mutex<Option<Hub>>,
@@ -157,7 +162,7 @@ impl Fleet {
 
     /// One that links to nobody.
     pub fn idle(parts: Parts) -> Self {
-        let Parts { data, access, live, identity, runtime, forgetting } = parts;
+        let Parts { data, access, live, identity, sealing, runtime, forgetting } = parts;
         let store = access.store().clone();
         let reached = seen::load(&data);
         Self(Arc::new(Inner {
@@ -166,6 +171,7 @@ impl Fleet {
             store,
             live,
             identity,
+            sealing,
             runtime,
             forgetting,
             hub: Mutex::default(),

@@ -15,7 +15,7 @@ use crate::access::fleet::{Us, hex};
 use crate::access::identity::{self, Identity};
 use crate::access::invitations::Token;
 use crate::access::passwords::Cost;
-use crate::access::{About, Access, Actor, Ctx, NewOwner, Refused};
+use crate::access::{About, Access, Actor, Ctx, NewOwner, Refused, sealing};
 use crate::domain::ClockQuality;
 use crate::domain::access::Target;
 use crate::service::live::Live;
@@ -32,7 +32,7 @@ fn a_key_is_read_as_the_roster_writes_it() {
 }
 
 /// For links that never come up here.
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+pub(super) static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
 
 const HALL: Id = Id(uuid::Uuid::from_u128(8));
@@ -72,11 +72,13 @@ impl Inviter {
         };
         access.claim(&ctx(3), owner).unwrap();
         let (data, live, runtime) = (home.path().to_owned(), Live::new(), RUNTIME.handle().clone());
+        let sealing = Arc::new(sealing::box_key(&data, &ctx(1)).unwrap().0);
         let fleet = Fleet::idle(Parts {
             data,
             access: access.clone(),
             live,
             identity,
+            sealing,
             runtime,
             forgetting: Forgetting::default(),
         });

@@ -2,7 +2,8 @@
 //!
 //! The file is lines of JSON: what it is, the entries of every log byte for byte (base64), the small files beside the
 //! records, and an end with the count and the SHA-256 of all lines before it. It has password hashes and the node's key in
-//! it: whoever has it can be the node. Audio is not in it. Written while the node runs, it is the state of one moment.
+//! it: whoever has it can be the node. Audio is not in it, and neither is what opens the fleet's secrets: they stay sealed.
+//! Written while the node runs, it is the state of one moment.
 
 use std::io::{BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;

@@ -19,6 +19,7 @@ pub mod replacements;
 pub mod rooms;
 pub mod schema;
 pub mod search;
+pub mod secrets;
 pub mod sessions;
 pub mod settings;
 pub mod words;

@@ -6,10 +6,10 @@ use replicate::core::id::Stream;
 use replicate::core::record::Record;
 use replicate::core::schema::{DeletePolicy, Form, Kind, Schema};
 
-use super::{audit, fleet, held, incidents, people, replacements, search};
+use super::{audit, fleet, held, incidents, people, replacements, search, secrets};
 
 /// Names of all kinds.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 18] = [
     "user",
     "token",
     "room",
@@ -24,6 +24,10 @@ pub const KINDS: [&str; 14] = [
     "member",
     "fleet",
     "replacement",
+    "sealer",
+    "fleet_key",
+    "envelope",
+    "secret",
 ];
 
 /// The key of an index that lists all records of a kind, by id.
@@ -34,6 +38,7 @@ fn all(_: &Record) -> Vec<Vec<u8>> {
 /// The schema of this version.
 pub fn schema() -> Schema {
     let mut kinds = who();
+    kinds.extend(sealing());
     kinds.extend([
         Kind::new("room", Stream::Cfg)
             .group("label", Form::Register)
@@ -134,5 +139,27 @@ fn who() -> Vec<Kind> {
             1,
             held::held,
         ),
+    ]
+}
+
+/// The key of the fleet and what it seals. Nothing here is in clear, and none of it waits for a person's choice: the versions
+/// that nodes write at once mean the same.
+fn sealing() -> Vec<Kind> {
+    vec![
+        // What a box opens envelopes with: the public half, said by the node itself.
+        Kind::new("sealer", Stream::Sec).group("key", Form::Register).index("sealer_all", 1, all),
+        // A generation of the key; the key itself is in the envelopes, one a generation and box.
+        Kind::new("fleet_key", Stream::Sec).group("made", Form::Register).index("fleet_key_all", 1, all),
+        Kind::new("envelope", Stream::Sec).group("sealed", Form::Register).index(
+            "envelope_by_generation",
+            1,
+            secrets::envelope_generation,
+        ),
+        // A person sets `value`; that nodes sealed the same with a later generation is in `again`.
+        Kind::new("secret", Stream::Cfg)
+            .group("value", Form::Register)
+            .group("again", Form::Register)
+            .deletes(DeletePolicy::DeleteWins)
+            .index("secret_by_name", 1, secrets::secret_name),
     ]
 }

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::api::{
-    audit, auth, backup, claim, conflicts, docs, fleet, health, incidents, node, people, recordings, settings,
+    audit, auth, backup, claim, conflicts, docs, fleet, health, incidents, node, people, recordings, secrets, settings,
 };
 use super::caller::IsTls;
 use super::{App, Problem, assets, levels, live, media, meters, metrics, origin, pages, peer, whose};
@@ -69,6 +69,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(fleet::get_nearby))
         .routes(routes!(fleet::get_state_hash))
         .routes(routes!(conflicts::get_conflicts, conflicts::post_conflict))
+        .routes(routes!(secrets::get_secrets))
+        .routes(routes!(secrets::put_secret, secrets::delete_secret))
         .routes(routes!(fleet::post_invitation))
         .routes(routes!(fleet::post_join))
         .routes(routes!(fleet::post_coordinate))

@@ -13,7 +13,7 @@ use super::caller::{Caller, moment};
 use super::*;
 use crate::access::fleet::Us;
 use crate::access::passwords::Cost;
-use crate::access::{Actor, Ctx, NewOwner, Shown, identity};
+use crate::access::{Actor, Ctx, NewOwner, Shown, identity, sealing};
 use crate::domain::TakeId;
 use crate::service::supervisor::Supervisor;
 use crate::store::fleet::{Member, Profile};
@@ -52,6 +52,7 @@ fn app(home: &std::path::Path, access: Access) -> App {
         access: access.clone(),
         live: live.clone(),
         identity: identity.clone(),
+        sealing: Arc::new(sealing::box_key(home, &ctx(1)).unwrap().0),
         runtime: RUNTIME.handle().clone(),
     });
     App::new(Wiring {

@@ -13,6 +13,7 @@ mod floor;
 mod large;
 mod nearby;
 mod new_box;
+mod secrets;
 mod split;
 mod strangers;
 

@@ -171,7 +171,7 @@ fn settle<A: Act>(app: &App, caller: &Caller, choice: &Choice) -> Result<(), Pro
 }
 
 /// What people call an author; one that is not among them any more as it was written down.
-fn name_of(app: &App, by: &str) -> String {
+pub(super) fn name_of(app: &App, by: &str) -> String {
     let user = by.strip_prefix("user:").and_then(|id| id.parse::<Id>().ok());
     let user = user.and_then(|id| app.store.user(id).ok().flatten());
     user.map_or_else(|| by.to_owned(), |user| user.name)

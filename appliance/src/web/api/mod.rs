@@ -14,6 +14,7 @@ pub mod node;
 pub mod nodes;
 pub mod people;
 pub mod recordings;
+pub mod secrets;
 pub mod settings;
 
 use super::caller::Caller;

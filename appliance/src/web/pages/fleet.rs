@@ -5,6 +5,7 @@
 //! confirms it.
 
 pub mod held;
+pub mod secrets;
 pub mod view;
 
 use axum::extract::State;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use self::held::ConflictLine;
+use self::secrets::{SecretForm, Secrets};
 use self::view::{Around, Invitation, Invite, NodeLine, Replacing, Retiring, Role, StoryLine, View};
 use super::parts::chrome::{self, About, denied};
 use super::parts::field::{Field, Sent};
@@ -20,10 +22,11 @@ use super::parts::honesty::Honesty;
 use super::parts::visit::{Guest, Visit, query_value};
 use super::parts::words::Clock;
 use super::{Answer, Pieces, again, show_with};
+use crate::access::sealing::Clear;
 use crate::domain::access::{Permission, Target};
 use crate::fleet::state::FleetView;
 use crate::web::api::nodes::Nodes;
-use crate::web::api::{conflicts, fleet};
+use crate::web::api::{conflicts, fleet, secrets as secrets_api};
 use crate::web::caller::{Caller, Path};
 use crate::web::{App, Problem, blocking};
 
@@ -62,6 +65,10 @@ fn around(app: &App, caller: &Caller) -> Result<Around, Problem> {
     Ok(Around::of(&fleet::nearby(app, caller)?, denied(app, caller, Permission::FleetInvite)))
 }
 
+fn sealed(app: &App, caller: &Caller, clock: &Clock) -> Result<Secrets, Problem> {
+    Secrets::of(secrets_api::list(app, caller), denied(app, caller, Permission::FleetEdit), clock)
+}
+
 fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result<Response, Problem> {
     let clock = chrome::room_clock(app);
     let fleet = fleet::view(app, caller)?.settled(clock.now);
@@ -82,6 +89,8 @@ fn page(app: &App, caller: &Caller, visit: &Visit, beside: Beside<'_>) -> Result
         nodes: lines(app, &fleet, retire_denied.is_none())?,
         conflicts: conflicts(app, caller, &clock)?,
         nearby: around(app, caller)?,
+        secrets: sealed(app, caller, &clock)?,
+        secret_form: SecretForm::of(beside.sent, problem),
         stories: StoryLine::all(&fleet, &clock),
         invite: Invite::of(beside.sent, problem, denied(app, caller, Permission::FleetInvite)),
         role: Role::of(&fleet, denied(app, caller, Permission::FleetEdit)),
@@ -96,7 +105,7 @@ fn lines(app: &App, fleet: &FleetView, can_retire: bool) -> Result<Vec<NodeLine>
     Ok(fleet.nodes.iter().map(line).collect())
 }
 
-/// `invite`, `coordinate`, `choose`.
+/// `invite`, `coordinate`, `choose`, `secret`, `secret-delete`.
 pub async fn act(
     State(app): State<App>,
     Guest { caller, visit }: Guest,
@@ -124,6 +133,17 @@ pub async fn act(
             },
             "choose" => match conflicts::choose(&app, &caller, &held::chosen(&sent)) {
                 Ok(()) => Ok(flash::redirect("/fleet", Flash::new("chosen"), visit.is_tls)),
+                Err(problem) => refused(&problem),
+            },
+            "secret" => {
+                let value = Clear::new(sent.text("value").as_bytes().to_vec());
+                match secrets_api::set(&app, &caller, sent.text("name").trim(), &value) {
+                    Ok(()) => Ok(flash::redirect("/fleet", Flash::new("secret_set"), visit.is_tls)),
+                    Err(problem) => refused(&problem),
+                }
+            }
+            "secret-delete" => match secrets_api::delete(&app, &caller, sent.text("name")) {
+                Ok(()) => Ok(flash::redirect("/fleet", Flash::new("secret_deleted"), visit.is_tls)),
                 Err(problem) => refused(&problem),
             },
             _ => Err(Problem::not_found("page")),
@@ -164,6 +184,7 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
         honesty: Honesty,
         conflicts: Vec<ConflictLine>,
         nearby: Around,
+        secrets: Secrets,
         stories: Vec<StoryLine>,
         nodes: Vec<NodeLine>,
     }
@@ -178,12 +199,14 @@ pub(super) fn pieces(app: &App, caller: &Caller, pieces: &mut Pieces) -> Result<
         honesty: Honesty::of(&fleet, &clock),
         conflicts: conflicts(app, caller, &clock)?,
         nearby: around(app, caller)?,
+        secrets: sealed(app, caller, &clock)?,
         stories: StoryLine::all(&fleet, &clock),
         nodes: lines(app, &fleet, can_retire)?,
     };
     pieces.add("honesty", "honesty", &live)?;
     pieces.add("fleet-conflicts", "fleet_conflicts", &live)?;
     pieces.add("fleet-nearby", "fleet_nearby", &live)?;
+    pieces.add("fleet-secrets", "fleet_secrets", &live)?;
     pieces.add("fleet-stories", "fleet_stories", &live)?;
     if live.nodes.len() <= WHOLE_MAX {
         return pieces.add("fleet-nodes", "fleet_nodes", &live);

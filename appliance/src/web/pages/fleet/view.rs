@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::held::ConflictLine;
+use super::secrets::{SecretForm, Secrets};
 use crate::access::qr;
 use crate::fleet::nearby::{NearbyNode, NearbyView};
 use crate::fleet::state::{FleetView, NodeView};
@@ -53,6 +54,10 @@ pub struct View {
     pub conflicts: Vec<ConflictLine>,
     /// Recorders on the network that are none of these nodes, or where the roster does not know them.
     pub nearby: Around,
+    /// What is sealed with the fleet's key.
+    pub secrets: Secrets,
+    /// To set one.
+    pub secret_form: SecretForm,
     /// What happened, newest first.
     pub stories: Vec<StoryLine>,
     /// To invite.

@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// Name, what one does, what one did.
-const VERBS: [(&str, &str, &str); 34] = [
+const VERBS: [(&str, &str, &str); 37] = [
     ("recording.start", "start", "started"),
     ("recording.stop", "stop", "stopped"),
     ("recording.extend", "extend", "extended"),
@@ -57,6 +57,9 @@ const VERBS: [(&str, &str, &str); 34] = [
     ("fleet.join", "let into the fleet", "let into the fleet"),
     ("fleet.retire", "retire", "retired"),
     ("fleet.replace", "put another box in the place of", "put another box in the place of"),
+    ("secret.set", "set the secret", "set the secret"),
+    ("secret.delete", "delete the secret", "deleted the secret"),
+    ("fleet.key", "keep the fleet's", "kept the fleet's"),
     ("node.backup", "back up", "backed up"),
     ("self.password", "change the password of", "changed the password of"),
     ("self.tokens", "change the token", "changed the token"),

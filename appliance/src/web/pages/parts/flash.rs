@@ -111,6 +111,8 @@ fn words(code: &str) -> Option<(&'static str, &'static str)> {
         "choose_password" => ("info", "Your password was given to you. Choose one of your own to go on."),
         "started_there" => ("success", "The recording is ordered. Its card says when it runs."),
         "chosen" => ("success", "Chosen: it counts now on all nodes."),
+        "secret_set" => ("success", "Sealed. No page shows it again."),
+        "secret_deleted" => ("success", "The secret is forgotten."),
         "retired" => ("success", "The node is retired: nobody believes its key any more."),
         "coordinates" => ("info", "This node takes the role of coordinator. That may take some seconds."),
         "joined" => ("success", "This recorder is in the fleet. Log in as on any other node of it."),
