@@ -1,13 +1,15 @@
 //! The shell over simulated TCP: hubs, sessions, tungstenite and zstd on tokio, in turmoil's virtual time.
 //!
 //! One seed is one day of 2 to 4 machines whose lines are cut, held and slow, whose power goes and whose programs are
-//! killed, and which read slowly; then all is mended, and everybody has everything, one coordinates, and nothing is left over.
-//! `RAKKR_SHELL_SEEDS=n` tries so many seeds in all, `RAKKR_SHELL_SEED=n` one. A failure prints the line that replays it.
+//! killed, whose disks stall, and which read slowly; then all is mended, and everybody has everything, one coordinates, and
+//! nothing is left over. `RAKKR_SHELL_SEEDS=n` tries so many seeds in all, `RAKKR_SHELL_SEED=n` one. A failure prints the
+//! line that replays it.
 //!
 //! A seed is one run (`a_seed_is_the_same_day_twice`): the hub goes on step by step (`net::Stepper`) instead of on threads of
-//! its own, and each step waits for the store's. What is not as in a real fleet: a step takes a millisecond and a disk no
-//! longer; turmoil loses what is sent over a cut line for good, where TCP would send it again (such a stream stands still until the
-//! session closes it), and so loss is a line that is held; sockets are handed in without TLS and upgraded already.
+//! its own, and each step waits for the store's. What is not as in a real fleet: a step takes a millisecond, and a disk that
+//! does not stall no longer; turmoil loses what is sent over a cut line for good, where TCP would send it again (such a
+//! stream stands still until the session closes it), so loss is a line that is held; sockets are handed in without TLS and
+//! upgraded already.
 
 #[path = "../sim/clock.rs"]
 #[allow(dead_code)] // The simulator's other needs.

@@ -101,7 +101,7 @@ impl Session {
                 }
             }
             if let Some(now) = now {
-                self.say_of_floor(FloorWord::Stands(now));
+                self.say(Message::Floor(FloorWord::Stands(now)));
             }
             self.changed(&[], records)?;
         }
@@ -118,27 +118,16 @@ impl Session {
     /// ours: before, it may have got further by others.
     fn has_told_all(&self, now: Option<Stands>) -> bool {
         let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
-        match self.knows_floors() {
+        match hello.features.iter().any(|feature| feature == FLOOR) {
             true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
             false => STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream)),
         }
     }
 
-    /// Says something of floors, if the peer's build knows what one is.
-    fn say_of_floor(&mut self, word: FloorWord) {
-        if self.knows_floors() {
-            self.say(Message::Floor(word));
-        }
-    }
-
-    fn knows_floors(&self) -> bool {
-        self.hello.as_ref().is_some_and(|hello| hello.features.iter().any(|feature| feature == FLOOR))
-    }
-
     /// After our vectors: they were told knowing the peer's floor.
     pub(super) fn told_all(&mut self) {
         if let Some(theirs) = self.below.peer {
-            self.say_of_floor(FloorWord::Told(theirs.floor));
+            self.say(Message::Floor(FloorWord::Told(theirs.floor)));
         }
     }
 
@@ -154,7 +143,7 @@ impl Session {
         let before = std::mem::replace(&mut self.below.verdict, verdict);
         match (verdict, own) {
             (Verdict::Below, Some(own)) if before != verdict => {
-                self.say_of_floor(FloorWord::Below(own.floor.name));
+                self.say(Message::Floor(FloorWord::Below(own.floor.name)));
                 self.tell(Told::PeerBelowFloor);
             }
             // While rows are leaving nobody can be filled: it is judged again when they have left.
@@ -200,7 +189,7 @@ impl Session {
         let mut parts = marks.chunks(VECTOR_MARKS_MAX).peekable();
         while let Some(part) = parts.next() {
             let (is_last, marks) = (parts.peek().is_none(), part.to_vec());
-            self.say_of_floor(FloorWord::Offer { floor: floor.name, is_last, marks });
+            self.say(Message::Floor(FloorWord::Offer { floor: floor.name, is_last, marks }));
         }
     }
 
