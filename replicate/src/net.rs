@@ -13,6 +13,8 @@ mod names;
 mod queue;
 mod squeeze;
 
+#[cfg(feature = "stepped")]
+pub use self::hub::stepped::Stepper;
 pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_ALL_BYTES_MAX, OUT_BYTES_MAX, Traffic};
 pub use self::look::{BEHIND_AFTER_MS, FloorLook, FloorWait, Peer, PeerState, Standing};
 pub use self::queue::COMMANDS_MAX;
@@ -25,6 +27,7 @@ use crate::core::election::{self, Election, Gated, Token, Why};
 use crate::core::entry::Moment;
 use crate::core::id::{NodeId, Origin, Stream};
 use crate::core::message::FleetId;
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::session;
 use crate::disk::opening::Alarm;
 use crate::disk::store::Store;
@@ -272,7 +275,34 @@ impl Hub {
         keep_token: impl FnMut(Token) -> io::Result<()> + Send + 'static,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Hub> {
-        let moments: Moments = Arc::new(moments);
+        let (hub, parts) =
+            Self::prepare((store, settings), runtime, Arc::new(moments), Box::new(keep_token), Arc::new(tell));
+        hub::start(parts)?;
+        Ok(hub)
+    }
+
+    /// As [`Hub::start`], but without threads: the hub goes on with each [`Stepper::step`], on the thread that calls it.
+    #[cfg(feature = "stepped")]
+    pub fn start_stepped(
+        store: Arc<Store>,
+        settings: Settings,
+        runtime: tokio::runtime::Handle,
+        moments: impl Fn() -> Moment + Send + Sync + 'static,
+        keep_token: impl FnMut(Token) -> io::Result<()> + Send + 'static,
+        tell: impl Fn(Event) + Send + Sync + 'static,
+    ) -> (Hub, Stepper) {
+        let (hub, parts) =
+            Self::prepare((store, settings), runtime, Arc::new(moments), Box::new(keep_token), Arc::new(tell));
+        (hub, Stepper::new(parts))
+    }
+
+    fn prepare(
+        (store, settings): (Arc<Store>, Settings),
+        runtime: tokio::runtime::Handle,
+        moments: Moments,
+        keep_token: Box<dyn FnMut(Token) -> io::Result<()> + Send>,
+        tell: Tell,
+    ) -> (Hub, hub::Parts) {
         let us = store.status().us;
         let election = Election::new(us.node, us.inc, settings.election.clone(), settings.seen);
         let (queue, election) = (Arc::new(Queue::default()), Arc::new(Mutex::new(election)));
@@ -289,17 +319,8 @@ impl Hub {
             places_max: settings.links_max + LEAVING_MAX,
             runtime,
         };
-        hub::start(hub::Parts {
-            store,
-            settings,
-            queue,
-            election,
-            looks,
-            moments,
-            keep_token: Box::new(keep_token),
-            tell: Arc::new(tell),
-        })?;
-        Ok(Hub(Arc::new(handle)))
+        let parts = hub::Parts { store, settings, queue, election, looks, moments, keep_token, tell };
+        (Hub(Arc::new(handle)), parts)
     }
 
     /// Carries a link over a socket that was upgraded with [`SUBPROTOCOL`] and [`websocket_config`]. The transport has
@@ -414,6 +435,9 @@ impl Gone {
     fn now(&mut self, ended: Ended) {
         self.link.end(ended.clone());
         if let Some(place) = self.place.take() {
+            if is_on(Mutant::GoneUntold) && matches!(ended, Ended::Lost(_)) {
+                return std::mem::forget(place);
+            }
             self.queue.push(Order::Gone { link: self.link.number, ended, _place: place });
         }
     }

@@ -1,4 +1,4 @@
-//! Known bugs of logs, records and sessions that a test can switch on, to prove that the tests would find them.
+//! Known bugs of logs, records, sessions and links that a test can switch on, to prove that the tests would find them.
 //!
 //! Without the feature `mutants` none can be switched on and each question is a constant `false`. The election's own
 //! are in its settings.
@@ -64,6 +64,20 @@ pub enum Mutant {
     BelowTheFloorIgnored,
     /// The log's end is kept in one durable step and the entries in the next.
     TornCommit,
+    /// A hub keeps a link whose peer is silent (this and the next: `net`).
+    HalfOpenKept,
+    /// A link that breaks keeps what it holds of the bytes that all may have brought.
+    BytesKept,
+    /// The hub is not told that a link broke.
+    GoneUntold,
+    /// A word is lost when many wait for the wire.
+    WordLost,
+    /// The hub is not told that a slow link has caught up.
+    DrainedUntold,
+    /// What came while a link was slow is not sent over it.
+    MissedForgotten,
+    /// A link that closes waits until the peer has taken that.
+    FarewellUnbounded,
 }
 
 #[cfg(feature = "mutants")]

@@ -32,7 +32,7 @@ use crate::core::exchange::{Applied, Records};
 use crate::core::floor::fill::Kept;
 use crate::core::floor::{Floor, FloorName};
 use crate::core::id::{BootId, LogId, NodeId, Origin, Position, Stream};
-use crate::core::message::{Cause, FleetId, FloorWord, Hello, Message, Time};
+use crate::core::message::{self, Cause, FleetId, FloorWord, Hello, Message, Time};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -425,7 +425,16 @@ impl Session {
     }
 
     fn say(&mut self, message: Message) {
+        // An older build would only skip it.
+        if matches!(message, Message::Floor(_)) && !self.knows_floors() {
+            return;
+        }
         self.emit(Output::Send(message));
+    }
+
+    /// Whether the peer's build knows what a floor is.
+    fn knows_floors(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.features.iter().any(|feature| feature == message::FLOOR))
     }
 
     fn tell(&mut self, told: Told) {

@@ -215,6 +215,12 @@ impl Store {
         Ok((Self { shared, writer }, opened))
     }
 
+    /// Holds back what is to be written, so that nothing that is read meanwhile depends on how fast the writer is.
+    #[cfg(all(feature = "stepped", feature = "net"))]
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.shared.hold(is_held);
+    }
+
     /// Writes a batch of our own.
     pub fn write(&self, batch: Batch) -> Ticket<Vec<Position>> {
         let (done, ticket) = ticket();

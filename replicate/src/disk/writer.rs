@@ -116,6 +116,8 @@ struct Queue {
     entries: usize,
     is_urgent: bool,
     is_closed: bool,
+    /// Nothing is taken for now: only a store that goes on step by step is ever held.
+    is_held: bool,
 }
 
 impl Shared {
@@ -172,9 +174,18 @@ impl Shared {
         self.wake.notify_all();
     }
 
+    /// Lets jobs wait, or not any more, and then without waiting for company.
+    #[cfg(all(feature = "stepped", feature = "net"))]
+    pub fn hold(&self, is_held: bool) {
+        let mut queue = self.queue();
+        queue.is_held = is_held;
+        queue.is_urgent |= !queue.jobs.is_empty();
+        self.wake.notify_all();
+    }
+
     /// Waits for work and a little for company; nothing when the store is closed and all is done.
     fn next_group(&self) -> Option<Vec<Job>> {
-        let is_idle = |queue: &mut Queue| queue.jobs.is_empty() && !queue.is_closed;
+        let is_idle = |queue: &mut Queue| (queue.jobs.is_empty() || queue.is_held) && !queue.is_closed;
         let queue = self.wake.wait_while(self.queue(), is_idle).unwrap_or_else(PoisonError::into_inner);
         let is_alone = |queue: &mut Queue| !queue.is_urgent && queue.entries < GATHER_ENTRIES && !queue.is_closed;
         let waited = self.wake.wait_timeout_while(queue, Duration::from_millis(GATHER_MS), is_alone);

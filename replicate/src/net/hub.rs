@@ -8,6 +8,8 @@
 mod care;
 mod electing;
 mod floor;
+#[cfg(feature = "stepped")]
+pub mod stepped;
 
 pub use self::care::Errand;
 
@@ -15,14 +17,15 @@ use self::care::Care;
 use self::floor::FloorCare;
 use super::link::{Link, Traffic, out_bytes};
 use super::look::{Looks, Peer, PeerState, Standing};
-use super::queue::{Command, Grown, LinkNumber, Order, Queue};
+use super::queue::{Command, Grown, LinkNumber, Order, Queue, Taken};
 use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
 use crate::core::floor::fill::Kept;
 use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::Hello;
-use crate::core::session::{Clock, Input, Me, Output, Session, Told};
+use crate::core::mutant::{Mutant, is_on};
+use crate::core::session::{self, Clock, Input, Me, Output, Session, Told};
 use crate::disk::store::Store;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -57,46 +60,27 @@ pub struct Parts {
 /// Starts both threads.
 pub fn start(parts: Parts) -> io::Result<()> {
     let (store, queue) = (parts.store.clone(), parts.queue.clone());
-    let moment = (parts.moments)();
-    let hub = Hub {
-        me: parts.store.brief().us.node,
-        care: Care::new(parts.store.brief()),
-        floor: FloorCare::default(),
-        kept: parts.settings.seen,
-        clock: clock(moment),
-        now_ms: moment.mono,
-        parts,
-        links: BTreeMap::new(),
-        talking: BTreeMap::new(),
-        members: None,
-        work: VecDeque::new(),
-        applying: 0,
-        role: Role::Bystander,
-        is_caught_up: false,
-        to_keep: None,
-        keep_at_ms: 0,
-        look_at_ms: 0,
-        looked_ms: moment.mono,
-        before: Traffic::default(),
-    };
+    let hub = Hub::new(parts);
     std::thread::Builder::new().name("replicate-hub".to_string()).spawn(move || hub.run())?;
-    let feed = move || follow(&store, &queue);
+    let feed = move || {
+        let mut since = 0;
+        while !queue.is_closed() {
+            since = follow(&store, &queue, since, FEED_WAIT);
+        }
+    };
     std::thread::Builder::new().name("replicate-feed".to_string()).spawn(feed)?;
     Ok(())
 }
 
-/// Wakes the hub when logs have grown.
-fn follow(store: &Store, queue: &Queue) {
-    let mut since = 0;
-    while !queue.is_closed() {
-        let news = store.changes(since, FEED_CHUNK, FEED_WAIT);
-        since = news.next;
-        if news.has_missed {
-            queue.grown_somewhere();
-        } else if !news.changes.is_empty() {
-            queue.grown(news.changes.iter().map(|change| change.at.log()));
-        }
+/// Wakes the hub if logs have grown, or do within a time. Returns from where to go on.
+fn follow(store: &Store, queue: &Queue, since: u64, wait: Duration) -> u64 {
+    let news = store.changes(since, FEED_CHUNK, wait);
+    if news.has_missed {
+        queue.grown_somewhere();
+    } else if !news.changes.is_empty() {
+        queue.grown(news.changes.iter().map(|change| change.at.log()));
     }
+    news.next
 }
 
 fn clock(moment: Moment) -> Clock {
@@ -169,43 +153,72 @@ struct Hub {
 }
 
 impl Hub {
-    fn run(mut self) {
-        self.begin_care();
-        while let Some(taken) = self.parts.queue.take(self.wait()) {
-            self.read_clock();
-            self.watch_store();
-            let is_idle = taken.orders.is_empty() && taken.grown.is_none();
-            if let Some(members) = taken.roster {
-                self.roster(members);
-            }
-            for order in taken.orders {
-                self.order(order);
-                self.settle();
-            }
-            if let Some(grown) = taken.grown {
-                self.grown(grown);
-            }
-            self.tick();
-            self.settle();
-            if !is_idle {
-                self.look_at_ms = self.look_at_ms.min(self.looked_ms + LOOK_MS);
-            }
-            if self.now_ms >= self.look_at_ms {
-                self.show();
-            }
+    fn new(parts: Parts) -> Self {
+        let moment = (parts.moments)();
+        Hub {
+            me: parts.store.brief().us.node,
+            care: Care::new(parts.store.brief()),
+            floor: FloorCare::default(),
+            kept: parts.settings.seen,
+            clock: clock(moment),
+            now_ms: moment.mono,
+            parts,
+            links: BTreeMap::new(),
+            talking: BTreeMap::new(),
+            members: None,
+            work: VecDeque::new(),
+            applying: 0,
+            role: Role::Bystander,
+            is_caught_up: false,
+            to_keep: None,
+            keep_at_ms: 0,
+            look_at_ms: 0,
+            looked_ms: moment.mono,
+            before: Traffic::default(),
         }
     }
 
-    /// How long there is nothing to do.
-    fn wait(&self) -> Duration {
+    fn run(mut self) {
+        self.begin_care();
+        // A wake-up before its time would only look again.
+        let wait = |hub: &Self| Duration::from_millis(hub.due_ms().saturating_sub(hub.now_ms).max(1));
+        while let Some(taken) = self.parts.queue.take(wait(&self)) {
+            self.turn(taken);
+        }
+    }
+
+    /// Does all that follows from what has come and from the time.
+    fn turn(&mut self, taken: Taken) {
+        self.read_clock();
+        self.watch_store();
+        let is_idle = taken.orders.is_empty() && taken.grown.is_none();
+        if let Some(members) = taken.roster {
+            self.roster(members);
+        }
+        for order in taken.orders {
+            self.order(order);
+            self.settle();
+        }
+        if let Some(grown) = taken.grown {
+            self.grown(grown);
+        }
+        self.tick();
+        self.settle();
+        if !is_idle {
+            self.look_at_ms = self.look_at_ms.min(self.looked_ms + LOOK_MS);
+        }
+        if self.now_ms >= self.look_at_ms {
+            self.show();
+        }
+    }
+
+    /// Until when there is nothing to do.
+    fn due_ms(&self) -> u64 {
         let sessions = self.links.values().filter_map(|linked| linked.session.poll_timeout()).map(|(at_ms, _)| at_ms);
         let election = self.election().poll_timeout().map(|(at_ms, _)| at_ms);
         let keep = self.to_keep.map(|_| self.keep_at_ms);
         let care = self.care.due_ms();
-        let first =
-            sessions.chain(election).chain(keep).chain(care).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms);
-        // A wake-up before its time would only look again.
-        Duration::from_millis(first.saturating_sub(self.now_ms).max(1))
+        sessions.chain(election).chain(keep).chain(care).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms)
     }
 
     fn election(&self) -> std::sync::MutexGuard<'_, Election> {
@@ -358,6 +371,7 @@ impl Hub {
                     self.mind_floor(number, &told);
                     (self.parts.tell)(Event::Session(peer, told));
                 }
+                Some(Output::Close(session::Reason::Silent { .. })) if is_on(Mutant::HalfOpenKept) => return,
                 Some(Output::Close(reason)) => self.end(number, Ended::Closed(reason)),
             }
         }
@@ -462,7 +476,7 @@ impl Hub {
 
     fn drained(&mut self, number: LinkNumber) {
         let Some(linked) = self.links.get_mut(&number) else { return };
-        match std::mem::take(&mut linked.has_missed) {
+        match std::mem::take(&mut linked.has_missed) && !is_on(Mutant::MissedForgotten) {
             true => self.input(number, Input::Changed { logs: Vec::new() }),
             false => self.work.push_back(Work::Pump(number)),
         }

@@ -8,6 +8,7 @@ use super::Ended;
 use super::queue::{LinkNumber, Order, Queue};
 use super::squeeze::{pack, unpack};
 use crate::core::message::{FloorWord, Message};
+use crate::core::mutant::{Mutant, is_on};
 use futures_util::future::{Either, select};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use std::collections::VecDeque;
@@ -115,6 +116,12 @@ impl Link {
         out.awaits_below.is_none()
     }
 
+    /// Bytes that wait for the wire.
+    #[cfg(feature = "stepped")]
+    pub fn out_bytes(&self) -> usize {
+        self.out().bytes
+    }
+
     pub fn say(&self, message: Message) {
         let mut out = self.out();
         out.bytes += cost(&message);
@@ -129,6 +136,9 @@ impl Link {
         out.bytes = out.bytes.saturating_sub(cost(&message));
         let bytes = out.bytes;
         let is_awaited = out.awaits_below.take_if(|below| bytes < *below).is_some();
+        if is_on(Mutant::WordLost) && out.messages.len() > 4 {
+            out.messages.pop_front();
+        }
         Some((message, is_awaited))
     }
 
@@ -186,6 +196,9 @@ where
         Either::Right((ended, _)) => ended,
     };
     if let Some(frame) = farewell(&ended) {
+        if is_on(Mutant::FarewellUnbounded) {
+            return drop(sink.send(tungstenite::Message::Close(Some(frame))).await);
+        }
         // The peer may not read any more: then it learns nothing, and that is all.
         let _ = tokio::time::timeout(CLOSING, sink.send(tungstenite::Message::Close(Some(frame)))).await;
     }
@@ -203,7 +216,7 @@ where
             link.more.notified().await;
             continue;
         };
-        if is_awaited {
+        if is_awaited && !is_on(Mutant::DrainedUntold) {
             queue.push(Order::Drained(link.number));
         }
         let (bytes, raw_bytes) = pack(&message);
@@ -238,7 +251,12 @@ where
     R: Stream<Item = Result<tungstenite::Message, WsError>> + Unpin,
 {
     let ours = match select(pin!(hear_all(&mut stream, link, queue, heard)), pin!(link.ended())).await {
-        Either::Left((ended, _)) => return ended,
+        Either::Left((ended, _)) => {
+            if is_on(Mutant::BytesKept) {
+                heard.forget_permits(MESSAGE_COST_MIN);
+            }
+            return ended;
+        }
         Either::Right((ended, _)) => ended,
     };
     // Closed with bytes unread, TCP would take back the frame that says why.

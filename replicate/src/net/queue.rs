@@ -166,6 +166,22 @@ impl Queue {
         self.row().orders.len()
     }
 
+    /// Whether nothing is to be taken.
+    #[cfg(feature = "stepped")]
+    pub fn is_quiet(&self) -> bool {
+        let row = self.row();
+        row.orders.is_empty() && row.grown.is_none() && row.roster.is_none()
+    }
+
+    /// Waits until the store has answered so often; returns whether it has, in a time in which any store does.
+    #[cfg(feature = "stepped")]
+    pub fn is_answered(&self, wanted: usize) -> bool {
+        let is_answer = |order: &&Order| matches!(order, Order::Applied { .. } | Order::Ran { .. });
+        let is_short = |row: &mut Row| row.orders.iter().filter(is_answer).count() < wanted;
+        let waited = self.wake.wait_timeout_while(self.row(), Duration::from_secs(60), is_short);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     /// Returns what was never taken, so that it can be let go of.
     pub fn rest(&self) -> VecDeque<Order> {
         std::mem::take(&mut self.row().orders)

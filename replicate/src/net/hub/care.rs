@@ -97,6 +97,12 @@ impl Care {
         errands.chain(self.anew.values().filter_map(|anew| anew.at_ms)).min()
     }
 
+    /// How many answers of the store are awaited.
+    #[cfg(feature = "stepped")]
+    pub fn running(&self) -> usize {
+        self.errands.iter().filter(|waiting| waiting.is_running).count()
+    }
+
     /// Forgets whoever is no member.
     pub fn retain(&mut self, is_member: impl Fn(NodeId) -> bool) {
         self.names.retain(&is_member);
