@@ -33,7 +33,7 @@ pub use disk::SmallDisk;
 pub use feed::Feed;
 pub use hogs::Hogs;
 pub use member::{Member, in_step, wait_settled};
-pub use node::{Answer, Node};
+pub use node::{Answer, EMAIL, Node, PASSWORD};
 pub use recorder::Recorder;
 pub use room::{Plan, Room};
 pub use server::{JackServer, Options, command};
