@@ -1,7 +1,8 @@
 //! A browser that is looked into: what its pages show, and when. The script that drives it is that of the pages' tests
 //! (`tests/browser`); here is its other end.
 
-use crate::harness::{EMAIL, Node, PASSWORD};
+use crate::harness::Node;
+use crate::harness::node::{EMAIL, PASSWORD};
 use crate::many::unix_seconds;
 use crate::process::wait_for;
 use serde::Deserialize;
