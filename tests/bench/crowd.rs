@@ -5,6 +5,7 @@
 //! What is not real: nothing is kept on a disk, and a node takes no part in elections but to answer heartbeats. All share
 //! this machine's cores with the node they measure, so times here are worse than a fleet's.
 
+use crate::voices;
 use futures_util::{SinkExt, StreamExt};
 use rakkr::fleet::tls::PEER;
 use rakkr::store::Id;
@@ -23,7 +24,7 @@ use replicate::core::write::{self, Act, Draft, Replaces};
 use replicate::net::{SUBPROTOCOL, pack, unpack, websocket_config};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -34,16 +35,20 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message as Frame, http::HeaderValue};
 
 /// The word that makes this program a crowd.
 pub const CROWD: &str = "crowd";
+/// The word behind it that gives each a voice.
+pub const WITH_VOICES: &str = "voices";
 /// As the appliance has it.
 const PING_MS: u64 = 7_000;
 const HELLO_MS: u64 = 20_000;
 const WAIT: Duration = Duration::from_millis(500);
+/// Whose link was cut by itself stays away for so long.
+const AWAY: Duration = Duration::from_secs(3);
 
 /// What a simulated node shows to come in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +56,28 @@ pub struct Newcomer {
     pub id: Id,
     pub spki: String,
     pub certificate: Vec<u8>,
+    /// Where it tells its levels, if it tells any.
+    pub address: Option<String>,
+}
+
+/// Something that a simulated node writes down and hands to its link: a group of a record of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Said {
+    /// Not 0: when it was handed over is told ([`Word::Handed`]).
+    pub number: u64,
+    /// Which of the crowd, in the order of the newcomers.
+    pub peer: usize,
+    pub kind: String,
+    pub id: Id,
+    pub group: String,
+    pub value: String,
+}
+
+/// What one of them is told.
+enum Bidding {
+    Say(Said),
+    /// Its link is cut, without a word; it dials again after a while. The number is as in [`Said`].
+    Drop(u64),
 }
 
 /// The node that all follow.
@@ -72,6 +99,10 @@ pub enum Ask {
     Back,
     /// How many bytes went over all sockets.
     Count,
+    /// They say something.
+    Say(Vec<Said>),
+    /// The link of this one is cut.
+    Drop { number: u64, peer: usize },
 }
 
 /// What the crowd tells.
@@ -85,15 +116,23 @@ pub enum Word {
     Applied(u64, f64),
     /// Bytes in, bytes out, of TLS.
     Counted(u64, u64),
+    /// What has this number was handed to its link then, seconds since 1970.
+    Handed(u64, f64),
 }
 
-/// Runs a crowd of so many until nobody listens.
-pub fn run(count: usize) {
-    let crowd: Vec<Key> = (0..count).map(|_| Key::new()).collect();
-    tell(&Word::Newcomers(crowd.iter().map(Key::newcomer).collect()));
+/// Runs a crowd of so many until nobody listens. If they have voices each tells its levels at an address of its own.
+pub fn run(count: usize, have_voices: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let crowd: Vec<Key> = (0..count).map(|_| Key::new()).collect();
+    let newcomers: Vec<Newcomer> = crowd.iter().map(Key::newcomer).collect();
+    let voiced = |(number, newcomer): (usize, Newcomer)| {
+        let address = have_voices.then(|| runtime.block_on(voices::open(crowd[number].serving(), number)));
+        Newcomer { address, ..newcomer }
+    };
+    tell(&Word::Newcomers(newcomers.into_iter().enumerate().map(voiced).collect()));
+    let (inboxes, biddings): (Vec<_>, Vec<_>) = crowd.iter().map(|_| mpsc::unbounded_channel()).unzip();
     let board = Arc::new(Board::new(count));
-    let mut crowd = Some(crowd);
+    let mut crowd = Some(crowd.into_iter().zip(biddings).collect());
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match serde_json::from_str(&line).expect("a word of ours") {
             Ask::Follow(followed) => {
@@ -108,12 +147,22 @@ pub fn run(count: usize) {
                 board.began();
                 board.is_up.send_replace(true);
             }
+            Ask::Say(said) => said.into_iter().for_each(|said| {
+                inboxes[said.peer].send(Bidding::Say(said)).ok();
+            }),
+            Ask::Drop { number, peer } => {
+                inboxes[peer].send(Bidding::Drop(number)).ok();
+            }
             Ask::Count => {
                 board.tell_ended();
                 tell(&Word::Counted(board.came.load(Ordering::Relaxed), board.went.load(Ordering::Relaxed)));
             }
         }
     }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn tell(word: &Word) {
@@ -183,8 +232,7 @@ impl Board {
             let count = applied.entry(seq).or_default();
             *count += 1;
             if *count == self.count {
-                let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                tell(&Word::Applied(seq, at.as_secs_f64()));
+                tell(&Word::Applied(seq, unix_seconds()));
                 applied.remove(&seq);
             }
         }
@@ -210,7 +258,20 @@ impl Key {
     fn newcomer(&self) -> Newcomer {
         let spki = rakkr::fleet::tls::PeerKey::of(&self.certificate).expect("readable").0;
         let certificate = self.certificate.to_vec();
-        Newcomer { id: self.id, spki: rakkr::access::fleet::hex(&spki), certificate }
+        Newcomer { id: self.id, spki: rakkr::access::fleet::hex(&spki), certificate, address: None }
+    }
+
+    /// For who calls it.
+    fn serving(&self) -> ServerConfig {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], key)
+            .expect("a key");
+        config.alpn_protocols = vec![PEER.to_vec()];
+        config
     }
 
     fn origin(&self) -> Origin {
@@ -273,12 +334,14 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// Kinds that the node knows (what each says of itself), and one of each other stream that it only carries.
+/// Kinds that the node knows (what each says of itself, what it records, what is amiss), and one of each other stream that it only carries.
 fn schema() -> Schema {
     let other = |name: &str, stream| Kind::new(name, stream).group("said", Form::Register);
+    let facts = |name: &str| Kind::new(name, Stream::Own).group("facts", Form::Register);
     let node = Kind::new("node", Stream::Own).group("inventory", Form::Register);
-    let kinds =
-        vec![node, other("crowd_sec", Stream::Sec), other("crowd_cfg", Stream::Cfg), other("crowd_jrn", Stream::Jrn)];
+    let others = [("crowd_sec", Stream::Sec), ("crowd_cfg", Stream::Cfg), ("crowd_jrn", Stream::Jrn)];
+    let others = others.map(|(name, stream)| other(name, stream));
+    let kinds = [node, facts("recording"), facts("incident")].into_iter().chain(others).collect();
     Schema::new(kinds).expect("well formed")
 }
 
@@ -286,8 +349,13 @@ fn moment() -> Moment {
     Moment { wall: 1_700_000_000_000, q: Quality::Ntp, boot: BootId([7; 16]), mono: 0 }
 }
 
+fn draft(kind: &str, id: Id, group: &str, value: String) -> Draft {
+    let act = Act::Put { group: group.into(), value, replaces: Replaces::All };
+    Draft { kind: kind.into(), id: RecordId(id.0.into_bytes()), act, by: "crowd".into(), why: None, reports: false }
+}
+
 /// All that each of them has written: four logs of two entries each.
-fn written(crowd: &[Key], schema: &Schema) -> Memory {
+fn written<'a>(crowd: impl Iterator<Item = &'a Key>, schema: &Schema) -> Memory {
     let mut memory = Memory::default();
     let inventory = Inventory {
         version: "0.1.0".into(),
@@ -304,17 +372,7 @@ fn written(crowd: &[Key], schema: &Schema) -> Memory {
         let drafts: Vec<Draft> = drafts
             .into_iter()
             .chain([("crowd_jrn", "said", &said)])
-            .map(|(kind, group, value)| {
-                let act = Act::Put { group: group.into(), value: value.clone(), replaces: Replaces::All };
-                Draft {
-                    kind: kind.into(),
-                    id: RecordId(key.id.0.into_bytes()),
-                    act,
-                    by: "crowd".into(),
-                    why: None,
-                    reports: false,
-                }
-            })
+            .map(|(kind, group, value)| draft(kind, key.id, group, value.clone()))
             .collect();
         let mut staged = Staged::new(&memory).expect("in memory");
         write::open(&mut staged, schema, key.origin(), moment()).expect("a new log");
@@ -326,9 +384,9 @@ fn written(crowd: &[Key], schema: &Schema) -> Memory {
 }
 
 /// The first brings what all have written to the node, and has what that has written; the others begin with the same.
-async fn follow(crowd: Vec<Key>, followed: Followed, board: Arc<Board>) {
+async fn follow(crowd: Vec<(Key, Inbox)>, followed: Followed, board: Arc<Board>) {
     let schema = Arc::new(schema());
-    let memory = written(&crowd, &schema);
+    let memory = written(crowd.iter().map(|(key, _)| key), &schema);
     let mut crowd = crowd.into_iter();
     let Some(first) = crowd.next() else { return };
     let mut first = Peer::new(first, memory, &followed, &schema, &board);
@@ -338,14 +396,17 @@ async fn follow(crowd: Vec<Key>, followed: Followed, board: Arc<Board>) {
     }
     first.is_in_step = false;
     board.began();
-    let others: Vec<Peer> = crowd.map(|key| Peer::new(key, first.memory.clone(), &followed, &schema, &board)).collect();
+    let others: Vec<Peer> = crowd.map(|one| Peer::new(one, first.memory.clone(), &followed, &schema, &board)).collect();
     for peer in others.into_iter().chain([first]) {
         tokio::spawn(peer.live());
     }
 }
 
+type Inbox = mpsc::UnboundedReceiver<Bidding>;
+
 struct Peer {
     us: Origin,
+    inbox: Inbox,
     memory: Memory,
     followed: Followed,
     schema: Arc<Schema>,
@@ -353,19 +414,23 @@ struct Peer {
     config: Arc<ClientConfig>,
     began: Instant,
     is_in_step: bool,
+    /// Its own link was cut.
+    is_away: bool,
     /// Up to where the node's `sec` was counted on the board.
     seq: u64,
     chance: u64,
 }
 
 impl Peer {
-    fn new(key: Key, memory: Memory, followed: &Followed, schema: &Arc<Schema>, board: &Arc<Board>) -> Peer {
+    fn new(one: (Key, Inbox), memory: Memory, followed: &Followed, schema: &Arc<Schema>, board: &Arc<Board>) -> Peer {
+        let (key, inbox) = one;
         let us = key.origin();
         let chance = u64::from_be_bytes(us.node.0[8..].try_into().expect("eight bytes"));
         let (config, followed) = (Arc::new(key.config()), followed.clone());
         let (schema, board) = (schema.clone(), board.clone());
         let mut peer = Peer {
             us,
+            inbox,
             memory,
             followed,
             schema,
@@ -373,6 +438,7 @@ impl Peer {
             config,
             began: Instant::now(),
             is_in_step: false,
+            is_away: false,
             seq: 0,
             chance,
         };
@@ -408,6 +474,7 @@ impl Peer {
             }
             tokio::time::sleep(self.jittered(wait)).await;
             wait = match self.link(false).await {
+                true if std::mem::take(&mut self.is_away) => AWAY,
                 true => WAIT,
                 false => (wait * 2).min(Duration::from_secs(15)),
             };
@@ -497,9 +564,33 @@ impl Peer {
                     None => return Err("gone".into()),
                 },
                 () = tokio::time::sleep(Duration::from_millis(due_ms.max(1))) => self.input(session, Input::Tick)?,
+                bidding = self.inbox.recv() => match bidding {
+                    Some(Bidding::Say(said)) => self.say(session, said)?,
+                    Some(Bidding::Drop(number)) => {
+                        tell(&Word::Handed(number, unix_seconds()));
+                        self.is_away = true;
+                        return Ok(());
+                    }
+                    None => return Err("nobody listens any more".into()),
+                },
                 _ = is_up.wait_for(|is_up| !*is_up) => return Ok(()),
             }
         }
+    }
+
+    /// Writes something down and hands it to the link.
+    fn say(&mut self, session: &mut Session, said: Said) -> Result<(), String> {
+        let at = unix_seconds();
+        let mut staged = Staged::new(&self.memory).map_err(|error| error.to_string())?;
+        let drafts = [draft(&said.kind, said.id, &said.group, said.value)];
+        write::write(&mut staged, &self.schema, self.us, moment(), &drafts).map_err(|error| error.to_string())?;
+        let changes = staged.changes;
+        let logs = changes.heads.keys().copied().collect();
+        self.memory.keep(changes);
+        if said.number > 0 {
+            tell(&Word::Handed(said.number, at));
+        }
+        self.input(session, Input::Changed { logs })
     }
 
     fn input(&self, session: &mut Session, input: Input) -> Result<(), String> {

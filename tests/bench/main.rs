@@ -19,6 +19,7 @@ mod fleet;
 mod many;
 mod node;
 mod peers;
+mod pixels;
 mod process;
 mod prompt;
 mod record;
@@ -26,12 +27,14 @@ mod signal;
 mod store;
 mod takes;
 mod talk;
+mod voices;
+mod wall;
 
 use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 9] = ["store", "node", "fleet", "many", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 10] = ["store", "node", "fleet", "many", "wall", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -42,10 +45,10 @@ fn main() -> ExitCode {
         store::look(std::path::Path::new(folder));
         return ExitCode::SUCCESS;
     }
-    if let [word, count] = words.as_slice()
+    if let [word, count, rest @ ..] = words.as_slice()
         && word == crowd::CROWD
     {
-        crowd::run(count.parse().unwrap_or(0));
+        crowd::run(count.parse().unwrap_or(0), rest.iter().any(|word| word == crowd::WITH_VOICES));
         return ExitCode::SUCCESS;
     }
     let is_quick = words.iter().any(|word| word == "--quick");
@@ -78,6 +81,8 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
         "fleet" => fleet::measure(sheet, fleet::Effort { failover: 90, acts: 10, still: 10 }),
         "many" if is_quick => many::measure(sheet, many::Effort { peers: 100, trials: 5, still: 10, cuts: 1 }),
         "many" => many::measure(sheet, many::Effort { peers: 499, trials: 25, still: 30, cuts: 3 }),
+        "wall" if is_quick => wall::measure(sheet, wall::Effort { peers: 60, seconds: 20, called: 12 }),
+        "wall" => wall::measure(sheet, wall::Effort { peers: 499, seconds: 330, called: 90 }),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),

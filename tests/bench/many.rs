@@ -4,7 +4,7 @@
 //! One real node; the others are a `crowd` in a process of its own. They come into the roster through the node's own store
 //! while it stands still, which takes a second; 499 joins would take minutes and are measured elsewhere.
 
-use crate::crowd::{Ask, CROWD, Followed, Newcomer, Word};
+use crate::crowd::{Ask, CROWD, Followed, Newcomer, WITH_VOICES, Word};
 use crate::figure::{Figure, Sheet, median};
 use crate::harness::Member;
 use crate::process::{cpu_by_thread, cpu_seconds_of_all, wait_for};
@@ -24,8 +24,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Until all have linked, at most.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Members written at once: three entries each, of the 256 that a commit may have.
-const MEMBERS_AT_ONCE: usize = 64;
+/// Members written at once: with what stands beside them five entries each, of the 256 that a commit may have.
+const MEMBERS_AT_ONCE: usize = 50;
 const PASSWORD: &str = "copper kettle under seven clouds";
 /// Added to a TLS record by WebSocket and TLS is counted; by TCP and IP is not: 52 bytes a segment.
 const SEGMENT_BYTES: f64 = 52.0;
@@ -40,19 +40,11 @@ pub struct Effort {
 }
 
 pub fn measure(sheet: &Sheet, effort: Effort) {
-    let mut crowd = Crowd::start(effort.peers);
+    let mut crowd = Crowd::start(effort.peers, false);
     let (mut boss, alone) = (Member::first(), Member::first());
     let name = |what: &str| format!("many.{what}, {} peers", effort.peers);
-    boss.node.stop();
-    enter(&boss, &crowd.newcomers);
-    boss.node.restart();
-    let fleet = boss.fleet();
-    let id = |name: &str| fleet[name].as_str().and_then(|id| id.parse::<Id>().ok()).expect("an id");
-    let address = boss.node.tls_url.trim_start_matches("https://").to_owned();
-    crowd.ask(&Ask::Follow(Followed { address, fleet: id("fleet_id"), node: id("node_id") }));
-    let came = crowd.until_in_step();
+    let came = crowd.follow(&mut boss, |_, _| ());
     sheet.print(Figure::cost(name("first_links"), came, "s").goal(30.0));
-    wait_current(&boss, effort.peers + 1);
 
     disabled(sheet, &boss, &mut crowd, effort, &name);
     let mut back: Vec<f64> = (0..effort.cuts).map(|number| cut(&boss, &mut crowd, number)).collect();
@@ -60,8 +52,8 @@ pub fn measure(sheet: &Sheet, effort: Effort) {
     idle(sheet, [&boss, &alone], &mut crowd, effort, &name);
 }
 
-/// Writes the newcomers into the roster of a node that stands still.
-fn enter(boss: &Member, newcomers: &[Newcomer]) {
+/// Writes the newcomers into the roster of a node that stands still, and beside each whatever else is to be known of it.
+fn enter(boss: &Member, newcomers: &[Newcomer], beside: impl Fn(&mut Edits, &Newcomer)) {
     let moment = Moment { wall: now(), quality: ClockQuality::Ntp, mono_us: 1 };
     let node = rakkr::store::node_of(&boss.node.data).expect("it has a name");
     let (store, _) = Store::open(&boss.node.data.join("records"), node, "bench", moment, || 1).expect("its records");
@@ -73,7 +65,7 @@ fn enter(boss: &Member, newcomers: &[Newcomer]) {
                 key: Some(Key { spki: newcomer.spki.clone(), certificate: STANDARD.encode(&newcomer.certificate) }),
                 profile: Profile {
                     name: format!("Room {}", number * MEMBERS_AT_ONCE + at),
-                    addresses: Vec::new(),
+                    addresses: newcomer.address.iter().cloned().collect(),
                     priority: 0,
                     is_keeper: true,
                     // They only follow.
@@ -84,6 +76,7 @@ fn enter(boss: &Member, newcomers: &[Newcomer]) {
                 is_retired: false,
                 version: String::new(),
             });
+            beside(&mut edits, newcomer);
         }
         store.commit(edits, moment).expect("the roster is kept");
     }
@@ -93,7 +86,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn unix_seconds() -> f64 {
+pub fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(f64::NAN, |since| since.as_secs_f64())
 }
 
@@ -177,18 +170,23 @@ fn tell_threads(before: &[(String, f64)], after: &[(String, f64)], seconds: f64)
 }
 
 /// The process of simulated peers.
-struct Crowd {
+pub struct Crowd {
     child: Child,
     asks: Option<ChildStdin>,
     words: Receiver<Word>,
-    newcomers: Vec<Newcomer>,
+    pub newcomers: Vec<Newcomer>,
 }
 
 impl Crowd {
-    fn start(count: usize) -> Crowd {
+    /// So many peers, with voices or without.
+    pub fn start(count: usize, have_voices: bool) -> Crowd {
         let program = std::env::current_exe().expect("this program");
         let mut command = Command::new(program);
-        command.args([CROWD, &count.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args([CROWD, &count.to_string()])
+            .args(have_voices.then_some(WITH_VOICES))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("this program again");
         let (asks, told) = (child.stdin.take(), child.stdout.take().expect("a pipe"));
         let (sender, words) = channel();
@@ -208,7 +206,21 @@ impl Crowd {
         crowd
     }
 
-    fn ask(&mut self, ask: &Ask) {
+    /// Takes them into a node's fleet and has them follow it: seconds until all have what it has, and it what they have.
+    pub fn follow(&mut self, boss: &mut Member, beside: impl Fn(&mut Edits, &Newcomer)) -> f64 {
+        boss.node.stop();
+        enter(boss, &self.newcomers, beside);
+        boss.node.restart();
+        let fleet = boss.fleet();
+        let id = |name: &str| fleet[name].as_str().and_then(|id| id.parse::<Id>().ok()).expect("an id");
+        let address = boss.node.tls_url.trim_start_matches("https://").to_owned();
+        self.ask(&Ask::Follow(Followed { address, fleet: id("fleet_id"), node: id("node_id") }));
+        let came = self.until_in_step();
+        wait_current(boss, self.newcomers.len() + 1);
+        came
+    }
+
+    pub fn ask(&mut self, ask: &Ask) {
         let asks = self.asks.as_mut().expect("it runs");
         writeln!(asks, "{}", serde_json::to_string(ask).expect("plain data")).expect("it listens");
         asks.flush().expect("it listens");
@@ -238,6 +250,15 @@ impl Crowd {
             Word::Applied(_, at) => Some(at),
             _ => None,
         })
+    }
+
+    /// When things were handed over, by their numbers, as far as it was told by now.
+    pub fn handed(&self) -> Vec<(u64, f64)> {
+        let handed = |word| match word {
+            Word::Handed(number, at) => Some((number, at)),
+            _ => None,
+        };
+        self.words.try_iter().filter_map(handed).collect()
     }
 
     /// Lets what is under way arrive, and forgets it.

@@ -15,7 +15,7 @@ mod disk;
 mod feed;
 mod hogs;
 mod member;
-mod node;
+pub mod node;
 mod recorder;
 mod room;
 mod server;

@@ -12,9 +12,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// The owner of every node that a test claims.
-const EMAIL: &str = "owner@example.org";
+pub const EMAIL: &str = "owner@example.org";
 /// Long and not in any list.
-const PASSWORD: &str = "quiet lantern beside nine rivers";
+pub const PASSWORD: &str = "quiet lantern beside nine rivers";
 
 /// A node over a data folder; dropping it ends it.
 pub struct Node {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, header};
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::call::Asker;
@@ -24,7 +25,9 @@ use crate::sys::clock;
 /// Where a node tells its levels.
 pub const LEVELS_PATH: &str = "/api/v1/levels";
 /// Calls at a time. Levels of more nodes are not known.
-const CALLS_MAX: usize = 64;
+const CALLS_MAX: usize = 512;
+/// Of these as many are being made at a time: a wall that opens wants all at once, and each costs both ends a handshake.
+const DIALS_MAX: usize = 16;
 /// A message has at most eight groups of three numbers: a few hundred bytes. One that is longer ends the call.
 const MESSAGE_BYTES_MAX: usize = 2 << 10;
 /// How long a node may take until it begins to answer.
@@ -38,11 +41,17 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_s
 const DRIFT_US: i64 = 100;
 
 /// What all watchers share.
-#[derive(Default)]
 pub(super) struct Gathered {
     watched: Mutex<Watched>,
+    dials: Semaphore,
     /// With the time at which it was told, by our monotonic clock.
     newest: Mutex<BTreeMap<Id, (Arc<Levels>, u64)>>,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { watched: Mutex::default(), dials: Semaphore::new(DIALS_MAX), newest: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
@@ -157,8 +166,10 @@ async fn keep_call(fleet: Fleet, node: Id, asker: Asker) {
 async fn hear(fleet: &Fleet, node: Id, asker: &Asker, has_told: &mut bool) -> Result<(), String> {
     let request = Request::get(LEVELS_PATH).header(header::ACCEPT, "text/event-stream").body(Body::empty());
     let request = request.map_err(|error| error.to_string())?;
+    let place = fleet.0.levels.dials.acquire().await.map_err(|error| error.to_string())?;
     let answer = tokio::time::timeout(ANSWER_WAIT, fleet.call(node, asker, request)).await;
     let answer = answer.map_err(|_| "no answer in time")?.map_err(|error| error.to_string())?;
+    drop(place);
     if !answer.status().is_success() {
         return Err(format!("it answers {}", answer.status()));
     }

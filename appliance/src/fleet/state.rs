@@ -172,8 +172,8 @@ impl Fleet {
         let (us, now) = (store.node(), clock::wall());
         let standing = self.hub().map(|hub| hub.look());
         let fleet = store.fleet()?;
-        let members = store.members()?;
-        let inventories = store.inventories()?;
+        let members = store.kept_members()?;
+        let inventories = store.kept_inventories()?;
         let (reached, dials) = (held(&self.0.reached).clone(), held(&self.0.dials).clone());
         let believed: Vec<Node> = members.iter().filter(|member| !member.is_retired).map(Node::of).collect();
         let candidates = topology::candidates(&believed);
@@ -181,7 +181,7 @@ impl Fleet {
         let void = store.void_changes()?;
         let mut nodes = Vec::new();
         let standing_now = standing.as_deref();
-        for member in &members {
+        for member in members.iter() {
             let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
             let how = reached.get(&member.id).cloned().unwrap_or_default();
             let void_changes = void.get(&member.id).copied().unwrap_or_default();

@@ -21,8 +21,9 @@ const ASK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(250);
 /// How long an answer or a meter frame may take: capture wakes twenty times a second, and a supervisor ends in 2 s.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-/// Pages are told of changed records at most this often.
-const TELL: Duration = Duration::from_millis(100);
+/// Pages are told of changed records at most this often. Each of them rests between two looks for as long as it is worth
+/// (`web::live`); here is only kept small what waking them costs.
+const TELL: Duration = Duration::from_millis(20);
 
 /// Asks capture for its state.
 pub struct StatusEar {

@@ -97,6 +97,11 @@ impl Live {
         self.0.changed.send_modify(|number| *number = number.wrapping_add(1));
     }
 
+    /// Has the recorder look at once at what is recorded: after a command that changes what is said of a take.
+    pub fn heed_recordings(&self) {
+        self.0.recordings.ring();
+    }
+
     /// Has capture asked at once: after a command.
     pub fn refresh(&self) {
         self.0.ask.ring();

@@ -5,6 +5,7 @@
 //! words that its retirement names does not count, whoever brings it; what it recorded does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use replicate::core::entry::{Entry, Op};
@@ -250,6 +251,12 @@ impl Store {
         Ok(self.every("member_all")?.iter().filter_map(|hit| member(&hit.record)).collect())
     }
 
+    /// The same for pages, read anew only after something was said of them.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn kept_members(&self) -> Result<Arc<Vec<Member>>, StoreError> {
+        self.kept(&self.lists.members, &["member", "replacement"], || self.members())
+    }
+
     /// A member by the node's id.
     #[allow(clippy::missing_errors_doc)]
     pub fn member(&self, id: Id) -> Result<Option<Member>, StoreError> {
@@ -319,6 +326,12 @@ impl Store {
     pub fn inventories(&self) -> Result<Vec<(Id, Inventory)>, StoreError> {
         let said = |hit: &Hit| Some((Id::from_record(hit.record.id()), value(&hit.record, "inventory")?));
         Ok(self.every("node_all")?.iter().filter_map(said).collect())
+    }
+
+    /// The same, read anew only after one of them said something.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn kept_inventories(&self) -> Result<Arc<Vec<(Id, Inventory)>>, StoreError> {
+        self.kept(&self.lists.inventories, &["node", "member", "replacement"], || self.inventories())
     }
 
     pub(super) fn every(&self, index: &str) -> Result<Vec<Hit>, StoreError> {

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod held;
 pub mod incidents;
 pub mod invitations;
+mod kept;
 mod keys;
 pub mod people;
 pub mod recordings;
@@ -196,6 +197,7 @@ pub struct Store {
     boot: BootId,
     local: Arc<sessions::Local>,
     facets: Arc<Mutex<search::Counted>>,
+    lists: Arc<kept::Lists>,
 }
 
 impl Store {
@@ -239,7 +241,8 @@ impl Store {
         let mut told =
             Opened { alarms: opened.alarms.iter().map(alarm).collect(), is_new: opened.us.inc == 1 && opened.is_new };
         let local = sessions::Local::open(&folder.join("local.redb"), &mut told)?;
-        Ok((Self { records: Arc::new(records), node, boot, local: Arc::new(local), facets: Arc::default() }, told))
+        let (records, local) = (Arc::new(records), Arc::new(local));
+        Ok((Self { records, node, boot, local, facets: Arc::default(), lists: Arc::default() }, told))
     }
 
     /// The node that writes here. What others wrote is here as well.

@@ -1,5 +1,7 @@
 //! Rooms, the node that stands in each, and what is known of the nodes' channels.
 
+use std::sync::Arc;
+
 use replicate::core::index::Keys;
 use replicate::disk::store::Scan;
 use serde::{Deserialize, Serialize};
@@ -106,11 +108,17 @@ impl Store {
         Ok(hits.iter().filter_map(room).collect())
     }
 
+    /// The same, read anew only after something was said of them.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn kept_rooms(&self) -> Result<Arc<Vec<Room>>, StoreError> {
+        self.kept(&self.lists.rooms, &["room", "member", "replacement"], || self.rooms())
+    }
+
     /// The room that this node stands in: the one that says so, else the first that says nothing, for before there were
     /// fleets nobody had to.
     #[allow(clippy::missing_errors_doc)]
     pub fn room(&self) -> Result<Option<Room>, StoreError> {
-        let rooms = self.rooms()?;
+        let rooms = self.kept_rooms()?;
         let ours = rooms.iter().find(|room| room.node == Some(self.node));
         Ok(ours.or_else(|| rooms.iter().find(|room| room.node.is_none())).cloned())
     }

@@ -200,7 +200,7 @@ impl Store {
     #[allow(clippy::missing_errors_doc)]
     pub fn facets(&self) -> Result<Facets, StoreError> {
         let mut kept = self.facets.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.has_annotated(&mut kept.since) {
+        if self.has_changed(&["annotation"], &mut kept.since) {
             kept.facets = None;
         }
         if let Some(facets) = &kept.facets {
@@ -215,13 +215,13 @@ impl Store {
         Ok(facets)
     }
 
-    /// Whether an annotation changed since a place in the change feed, which moves on.
-    fn has_annotated(&self, since: &mut u64) -> bool {
+    /// Whether a record of these kinds changed since a place in the change feed, which moves on.
+    pub(super) fn has_changed(&self, kinds: &[&str], since: &mut u64) -> bool {
         let mut is_changed = false;
         loop {
             let news = self.records.changes(*since, CHANGES, Duration::ZERO);
-            let is_said = |change: &Change| change.record.as_ref().is_some_and(|record| record.kind == "annotation");
-            is_changed |= news.has_missed || news.changes.iter().any(is_said);
+            let is_one = |change: &Change| change.record.as_ref().is_some_and(|record| kinds.contains(&&*record.kind));
+            is_changed |= news.has_missed || news.changes.iter().any(is_one);
             let is_end = news.changes.is_empty();
             *since = news.next;
             if is_end {

@@ -19,13 +19,18 @@ use super::api::{incidents, node, recordings};
 use super::caller::{Caller, Query};
 use super::meters::too_many;
 use super::{App, Problem, blocking, pages};
+use crate::sys::clock;
 
 /// A comment line so often, so that both ends notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Messages that wait for a reader; one that does not read is let go.
 const QUEUE: usize = 64;
-/// Looks are at least so far apart: a burst of changes is one look.
+/// Looks are at least so far apart: a burst of changes is two looks, and what comes alone is looked at at once.
 const CALM: Duration = Duration::from_millis(30);
+/// And so many times as long as a look takes: one page is never worth more than a third of a core.
+const REST: u32 = 2;
+/// But no longer: a machine that is held up for once does not hold up what is shown for twice as long.
+const REST_MAX: Duration = Duration::from_millis(500);
 
 /// Events for programs: `status`, `recordings` (those that run or just changed), `incidents`, of this node, each whole when
 /// it differs.
@@ -99,12 +104,15 @@ fn stream(
         let mut number = 0_u64;
         loop {
             changed.mark_unchanged();
+            let began_us = clock::mono_us();
             let (at, who, look) = (app.clone(), caller.clone(), look.clone());
             let Ok(Ok(pieces)) = blocking(move || who.still_is(&at).and_then(|()| look(&at, &who))).await else {
                 return;
             };
+            let looked_us = clock::mono_us();
             for (name, text) in &pieces {
-                if sent.get(name).is_some_and(|before| pages::steady(before) == pages::steady(text)) {
+                let is_same = |before: &String| before == text || pages::steady(before) == pages::steady(text);
+                if sent.get(name).is_some_and(is_same) {
                     continue;
                 }
                 number += 1;
@@ -120,13 +128,34 @@ fn stream(
                 news = changed.changed() => if news.is_err() { return },
                 () = tx.closed() => return,
             }
-            tokio::time::sleep(CALM).await;
+            tokio::time::sleep(rest(looked_us.saturating_sub(began_us), clock::mono_us().saturating_sub(looked_us)))
+                .await;
         }
     });
     Ok(sse(ReceiverStream::new(rx)))
 }
 
+/// How long to wait with a look, after one that took so long, so long ago; microseconds.
+fn rest(took_us: u64, since_us: u64) -> Duration {
+    let whole = (Duration::from_micros(took_us) * REST).clamp(CALM, REST_MAX);
+    whole.saturating_sub(Duration::from_micros(since_us))
+}
+
 /// Server-sent events as an answer.
 pub(super) fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_alone_is_looked_at_at_once_and_a_burst_waits_for_as_long_as_looks_are_worth() {
+        let waits_ms = |took_ms: u64, since_ms: u64| rest(took_ms * 1_000, since_ms * 1_000).as_millis();
+        assert_eq!(waits_ms(2, 1_000), 0);
+        assert_eq!(waits_ms(2, 5), 25, "a burst");
+        assert_eq!(waits_ms(40, 10), 70, "a page that is work");
+        assert_eq!(waits_ms(9_000, 0), 500, "a machine that was held up");
+    }
 }

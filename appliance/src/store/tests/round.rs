@@ -5,6 +5,7 @@ use crate::store::backup::{self, BackupError};
 use crate::store::recordings::{FOLDER_BYTES_MAX, NOTES_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TITLE_BYTES_MAX};
 use crate::store::rooms::Room;
 use crate::store::{StoreError, people::User, sessions::Session};
+use std::sync::Arc;
 
 #[test]
 fn what_is_said_of_a_recording_is_read_again_after_opening() {
@@ -236,4 +237,29 @@ fn a_backup_that_was_cut_or_altered_puts_nothing_back() {
         assert!(matches!(refused, Err(BackupError::NotWhole(_))), "{number}: {refused:?}");
         assert!(!data.join(backup::RECORDS).exists());
     }
+}
+
+#[test]
+fn rooms_that_are_kept_in_memory_are_never_behind_the_records() {
+    let (_folder, store) = fresh();
+    let named = |name: &str| Room {
+        id: NODE,
+        name: name.into(),
+        time_zone: "Europe/Berlin".into(),
+        notes: String::new(),
+        node: None,
+        version: String::new(),
+    };
+    assert!(store.kept_rooms().unwrap().is_empty());
+    for name in ["Hall", "Great hall"] {
+        commit(&store, |edits| edits.put_room(&named(name))).unwrap();
+        assert_eq!(store.kept_rooms().unwrap()[0].name, name);
+        assert_eq!(store.room().unwrap().unwrap().name, name);
+    }
+
+    let before = store.kept_rooms().unwrap();
+    commit(&store, |edits| edits.put_setting("policy", &1)).unwrap();
+
+    assert!(Arc::ptr_eq(&before, &store.kept_rooms().unwrap()), "they were read again for nothing");
+    assert_eq!(*before, store.rooms().unwrap());
 }

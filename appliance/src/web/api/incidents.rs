@@ -62,7 +62,11 @@ const NOTE_BYTES_MAX: usize = 2_000;
 
 /// The view of an incident, with the names people gave to channels.
 pub fn views(app: &App, known: &[Known]) -> Result<Vec<IncidentView>, Problem> {
-    let (nodes, us) = (Nodes::of(app)?, app.store.node());
+    views_in(&Nodes::of(app)?, app, known)
+}
+
+fn views_in(nodes: &Nodes, app: &App, known: &[Known]) -> Result<Vec<IncidentView>, Problem> {
+    let us = app.store.node();
     let mut labels = BTreeMap::new();
     for known in known {
         if let Entry::Vacant(place) = labels.entry(known.node) {
@@ -78,7 +82,7 @@ pub fn views(app: &App, known: &[Known]) -> Result<Vec<IncidentView>, Problem> {
         };
         said.map(|said| said.label.clone()).filter(|text| !text.is_empty()).or_else(port).unwrap_or_default()
     };
-    Ok(known.iter().map(|known| IncidentView::of(known, &nodes, |number| label(known.node, number))).collect())
+    Ok(known.iter().map(|known| IncidentView::of(known, nodes, |number| label(known.node, number))).collect())
 }
 
 /// Those that are open on this node: also when the records cannot be written.
@@ -105,7 +109,7 @@ pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<Incident
             found.sort_by_key(|known| std::cmp::Reverse(known.incident.opened_at));
         }
         found.retain(is_seen);
-        return Ok(List { items: views(app, &found)?, next: None });
+        return Ok(List { items: views_in(&fleet, app, &found)?, next: None });
     }
     let limit = filter.limit.unwrap_or(LIMIT);
     if !(1..=PAGE_MAX).contains(&limit) {
@@ -113,7 +117,7 @@ pub fn list(app: &App, caller: &Caller, filter: &Filter) -> Result<List<Incident
     }
     let mut page = app.store.incidents(node, filter.cursor.as_deref(), limit)?;
     page.items.retain(is_seen);
-    Ok(List { items: views(app, &page.items)?, next: page.next })
+    Ok(List { items: views_in(&fleet, app, &page.items)?, next: page.next })
 }
 
 fn handle<A: Act>(

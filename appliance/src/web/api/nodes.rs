@@ -4,6 +4,7 @@
 //! its node, whichever node shows them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::domain::access::{Permission, Resource, ResourceKind, Room as Place, RoomId, Target, Thing};
 use crate::store::Id;
@@ -19,8 +20,8 @@ pub struct Nodes {
     us: Id,
     our_name: String,
     our_room: Option<Id>,
-    members: Vec<Member>,
-    rooms: Vec<Room>,
+    members: Arc<Vec<Member>>,
+    rooms: Arc<Vec<Room>>,
 }
 
 impl Nodes {
@@ -30,8 +31,8 @@ impl Nodes {
             us: app.store.node(),
             our_name: app.name(),
             our_room: app.store.room()?.map(|room| room.id),
-            members: app.store.members()?,
-            rooms: app.store.rooms()?,
+            members: app.store.kept_members()?,
+            rooms: app.store.kept_rooms()?,
         })
     }
 

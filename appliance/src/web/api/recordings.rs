@@ -330,6 +330,7 @@ pub fn mark(app: &App, caller: &Caller, id: TakeId, label: &str) -> Result<Place
     let target = place_of(app, &recording)?;
     let about = About::thing("recording", id, recording.title()).after(json!({ "label": label }));
     let frame = control::mark(&app.data, allow::<MarkRecording>(app, caller, &target, about)?, id, label)?;
+    app.live.heed_recordings();
     app.live.bump();
     Ok(Place { id: id.to_string(), frame })
 }
