@@ -10,8 +10,8 @@ use crate::access::identity::{self, Identity};
 use crate::access::sealing::{self, KEY_FILE};
 use crate::access::{Access, passwords::Cost};
 use crate::domain::ClockQuality;
-use crate::fleet::Parts;
 use crate::fleet::tests::RUNTIME;
+use crate::fleet::{Forgetting, Parts};
 use crate::service::live::Live;
 use crate::store::Moment;
 use crate::store::fleet::{Fleet as FleetName, Key, Member, Profile};
@@ -48,7 +48,15 @@ impl One {
         let identity = Arc::new(identity::tls(home.path(), "rakkr", &[], &ctx()).unwrap().0);
         let sealing = Arc::new(sealing::box_key(home.path(), &ctx()).unwrap().0);
         let (data, live, runtime) = (home.path().to_owned(), Live::new(), RUNTIME.handle().clone());
-        let parts = Parts { data, access, live, identity: identity.clone(), sealing, runtime };
+        let parts = Parts {
+            data,
+            access,
+            live,
+            identity: identity.clone(),
+            sealing,
+            runtime,
+            forgetting: Forgetting::default(),
+        };
         Self { fleet: Fleet::idle(parts), identity, home }
     }
 
