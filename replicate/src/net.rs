@@ -15,7 +15,7 @@ mod squeeze;
 
 #[cfg(feature = "stepped")]
 pub use self::hub::stepped::Stepper;
-pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_ALL_BYTES_MAX, OUT_BYTES_MAX, Traffic};
+pub use self::link::{LINK_HEARD_BYTES_MAX, OUT_ALL_BYTES_MAX, OUT_BYTES_MAX, Traffic, frames};
 pub use self::look::{BEHIND_AFTER_MS, FloorLook, FloorWait, Peer, PeerState, Standing};
 pub use self::queue::COMMANDS_MAX;
 pub use self::squeeze::{SQUEEZED_BYTES_MIN, Unwelcome, pack, unpack};
@@ -61,8 +61,8 @@ pub const GREETING_MAX: usize = 32;
 /// of buffer each, 64 MiB a message, and unlimited writing).
 pub fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(8 * 1024)
-        .write_buffer_size(8 * 1024)
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(4 * 1024)
         .max_write_buffer_size(512 * 1024)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX))

@@ -21,7 +21,7 @@ use replicate::core::schema::{Form, Kind, Schema};
 use replicate::core::session::{Clock, Input, Limits, Me, Output, Session, Told};
 use replicate::core::view::{Staged, Unreadable, View};
 use replicate::core::write::{self, Act, Draft, Replaces};
-use replicate::net::{SUBPROTOCOL, pack, unpack, websocket_config};
+use replicate::net::{SUBPROTOCOL, frames, pack, unpack, websocket_config};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
@@ -539,8 +539,9 @@ impl Peer {
             while let Some(output) = session.poll_output() {
                 match output {
                     Output::Send(message) => {
-                        let frame = Frame::Binary(pack(&message).0.into());
-                        socket.feed(frame).await.map_err(|error| error.to_string())?;
+                        for frame in frames(&pack(&message).0) {
+                            socket.feed(frame).await.map_err(|error| error.to_string())?;
+                        }
                     }
                     Output::Close(reason) => return Err(reason.to_string()),
                     other => self.act(session, other)?,

@@ -19,10 +19,11 @@ const PASSWORD: &str = "copper kettle under seven clouds";
 /// People who change records at a time while another node records.
 const BUSY: usize = 4;
 
-/// How long each part may take, seconds; trials are as many as fit.
+/// How often a coordinator is killed and cut off; how long the other parts take, seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    pub failover: u64,
+    pub killed: usize,
+    pub cut_off: usize,
     pub acts: u64,
     pub still: u64,
 }
@@ -44,8 +45,8 @@ pub fn measure(sheet: &Sheet, effort: Effort) {
         members[boss].node.restart();
         Some(took)
     };
-    failovers(sheet, "killed", 1.0, &mut members, effort.failover / 2, killed);
-    failovers(sheet, "cut off", 3.8, &mut members, effort.failover, cut);
+    failovers(sheet, "killed", 1.0, &mut members, effort.killed, killed);
+    failovers(sheet, "cut off", 3.8, &mut members, effort.cut_off, cut);
     drop(members);
     beside_a_recording(sheet, cables.as_ref(), effort.still);
 }
@@ -66,11 +67,11 @@ fn failovers(
     how: &str,
     goal: f64,
     members: &mut [Member],
-    seconds: u64,
+    count: usize,
     lose: impl Fn(&mut [Member], usize) -> Option<f64>,
 ) {
-    let (began, mut times) = (Instant::now(), Vec::new());
-    while began.elapsed() < Duration::from_secs(seconds) {
+    let mut times = Vec::new();
+    while times.len() < count {
         let id = wait_settled(&members.iter().collect::<Vec<_>>());
         let Some(boss) = members.iter().position(|member| member.id() == id) else { break };
         let Some(took) = lose(members, boss) else { return };

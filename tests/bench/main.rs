@@ -77,8 +77,8 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
     match group {
         "store" => store::measure(sheet, if is_quick { 10_000 } else { 100_000 }),
         "node" => node::measure(sheet, is_quick),
-        "fleet" if is_quick => fleet::measure(sheet, fleet::Effort { failover: 20, acts: 3, still: 4 }),
-        "fleet" => fleet::measure(sheet, fleet::Effort { failover: 90, acts: 10, still: 10 }),
+        "fleet" if is_quick => fleet::measure(sheet, fleet::Effort { killed: 5, cut_off: 6, acts: 3, still: 4 }),
+        "fleet" => fleet::measure(sheet, fleet::Effort { killed: 100, cut_off: 200, acts: 10, still: 10 }),
         "many" if is_quick => many::measure(sheet, many::Effort { peers: 100, trials: 5, still: 10, cuts: 1 }),
         "many" => many::measure(sheet, many::Effort { peers: 499, trials: 25, still: 30, cuts: 3 }),
         "wall" if is_quick => wall::measure(sheet, wall::Effort { peers: 60, seconds: 20, called: 12 }),

@@ -3,6 +3,7 @@
 //! Nothing here is kept on disk and nothing is waited for. Times are of the monotonic clock. Whoever reads a meter frame
 //! gets the one every other reader gets, not a copy.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, watch};
@@ -27,6 +28,8 @@ struct Inner {
     ask: Bell,
     /// Rung when recordings began, ended or paused.
     recordings: Bell,
+    /// Commands that change what a take says of itself.
+    told: AtomicU64,
 }
 
 #[derive(Default)]
@@ -45,6 +48,7 @@ impl Default for Live {
             changed: watch::Sender::new(0),
             ask: Bell::default(),
             recordings: Bell::default(),
+            told: AtomicU64::new(0),
         };
         Self(Arc::new(inner))
     }
@@ -97,9 +101,16 @@ impl Live {
         self.0.changed.send_modify(|number| *number = number.wrapping_add(1));
     }
 
-    /// Has the recorder look at once at what is recorded: after a command that changes what is said of a take.
+    /// Has the recorder look at once, and soon again, at what is recorded: after a command that changes what a take says of
+    /// itself. Capture writes that down when the audio has come as far.
     pub fn heed_recordings(&self) {
+        self.0.told.fetch_add(1, Ordering::Relaxed);
         self.0.recordings.ring();
+    }
+
+    /// How many such commands there were.
+    pub(super) fn told(&self) -> u64 {
+        self.0.told.load(Ordering::Relaxed)
     }
 
     /// Has capture asked at once: after a command.

@@ -3,7 +3,6 @@
 //! A stream wakes when the services say that something changed, looks anew, and sends what differs from what it sent
 //! last. So a slow reader costs one look and never a queue, and a reader that comes back gets the state as it is.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::api::{incidents, node, recordings};
 use super::caller::{Caller, Query};
 use super::meters::too_many;
+use super::pieces::Pieces;
 use super::{App, Problem, blocking, pages};
 use crate::sys::clock;
 
@@ -39,18 +39,16 @@ const REST_MAX: Duration = Duration::from_millis(500);
 pub async fn get_live(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
     let (checked, who) = (app.clone(), caller.clone());
     blocking(move || node::status(&checked, &who)).await??;
-    stream(app, caller, |app, caller| {
+    stream(app, caller, |app, caller, pieces| {
         let status = node::status(app, caller)?;
         let node_id = Some(app.store.node().to_string());
         let recent = recordings::Filter { node_id, limit: Some(20), ..recordings::Filter::default() };
         let recordings = recordings::list(app, caller, &recent)?.items;
         let incidents = incidents::open(app, caller)?;
-        let text = |value: serde_json::Value| value.to_string();
-        Ok(BTreeMap::from([
-            ("status".to_owned(), text(without_clock(&status))),
-            ("recordings".to_owned(), text(serde_json::json!(recordings))),
-            ("incidents".to_owned(), text(serde_json::json!(incidents))),
-        ]))
+        pieces.tell("status", &without_clock(&status));
+        pieces.tell("recordings", &serde_json::json!(recordings));
+        pieces.tell("incidents", &serde_json::json!(incidents));
+        Ok(())
     })
 }
 
@@ -85,36 +83,35 @@ pub async fn get_page_live(
     Query(topics): Query<Topics>,
 ) -> Result<Response, Problem> {
     let topic = topics.topics;
-    stream(app, caller, move |app, caller| pages::partials(app, caller, &topic))
+    stream(app, caller, move |app, caller, pieces| pages::partials(app, caller, &topic, pieces))
 }
-
-type Pieces = BTreeMap<String, String>;
 
 fn stream(
     app: App,
     caller: Caller,
-    look: impl Fn(&App, &Caller) -> Result<Pieces, Problem> + Send + Sync + Clone + 'static,
+    look: impl Fn(&App, &Caller, &mut Pieces) -> Result<(), Problem> + Send + Sync + Clone + 'static,
 ) -> Result<Response, Problem> {
     let place = app.limits.streams.clone().try_acquire_owned().map_err(|_| too_many())?;
     let (tx, rx) = mpsc::channel::<Result<Event, Infallible>>(QUEUE);
     tokio::spawn(async move {
         let _place = place;
         let mut changed = app.live.changed();
-        let mut sent = Pieces::new();
+        let mut pieces = Pieces::default();
         let mut number = 0_u64;
         loop {
             changed.mark_unchanged();
             let began_us = clock::mono_us();
             let (at, who, look) = (app.clone(), caller.clone(), look.clone());
-            let Ok(Ok(pieces)) = blocking(move || who.still_is(&at).and_then(|()| look(&at, &who))).await else {
-                return;
-            };
+            pieces.look_again();
+            let looked = blocking(move || {
+                who.still_is(&at)?;
+                look(&at, &who, &mut pieces)?;
+                Ok::<_, Problem>(pieces)
+            });
+            let Ok(Ok(now)) = looked.await else { return };
+            pieces = now;
             let looked_us = clock::mono_us();
-            for (name, text) in &pieces {
-                let is_same = |before: &String| before == text || pages::steady(before) == pages::steady(text);
-                if sent.get(name).is_some_and(is_same) {
-                    continue;
-                }
+            for (name, text) in pieces.news() {
                 number += 1;
                 let event = Event::default().id(number.to_string()).data(text);
                 // What goes into a page has no name: only those are swapped in.
@@ -123,7 +120,6 @@ fn stream(
                     return;
                 }
             }
-            sent = pieces;
             tokio::select! {
                 news = changed.changed() => if news.is_err() { return },
                 () = tx.closed() => return,

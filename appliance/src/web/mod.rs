@@ -15,6 +15,7 @@ mod metrics;
 mod origin;
 pub mod pages;
 mod peer;
+pub mod pieces;
 pub mod problem;
 mod render;
 pub mod router;

@@ -222,8 +222,9 @@ async fn audio_of_another_node_is_told_to_be_there() {
 fn pages_say_where_it_is_and_now_is_of_this_node() {
     let two = Two::new();
     let all = |topic: &str| {
-        let pieces = pages::partials(&two.app, &two.owner, topic).unwrap();
-        pieces.into_values().collect::<Vec<_>>().join("\n")
+        let mut pieces = pieces::Pieces::default();
+        pages::partials(&two.app, &two.owner, topic, &mut pieces).unwrap();
+        pieces.news().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
     };
     let rows = all("recordings");
     assert!(rows.contains("On B-Hall") && rows.contains("On A-Hall"), "{rows}");

@@ -163,6 +163,11 @@ pub enum FloorWord {
 }
 
 impl Hello {
+    /// Whether the speaker's build knows what a floor is.
+    pub fn knows_floors(&self) -> bool {
+        self.features.iter().any(|feature| feature == FLOOR)
+    }
+
     /// Whether the speaker knows that two nodes use its name, and stands still.
     pub fn is_quarantined(&self) -> bool {
         self.features.iter().any(|feature| feature == QUARANTINED)

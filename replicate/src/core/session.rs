@@ -32,7 +32,7 @@ use crate::core::exchange::{Applied, Records};
 use crate::core::floor::fill::Kept;
 use crate::core::floor::{Floor, FloorName};
 use crate::core::id::{BootId, LogId, NodeId, Origin, Position, Stream};
-use crate::core::message::{self, Cause, FleetId, FloorWord, Hello, Message, Time};
+use crate::core::message::{Cause, FleetId, FloorWord, Hello, Message, Time};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -434,7 +434,7 @@ impl Session {
 
     /// Whether the peer's build knows what a floor is.
     fn knows_floors(&self) -> bool {
-        self.hello.as_ref().is_some_and(|hello| hello.features.iter().any(|feature| feature == message::FLOOR))
+        self.hello.as_ref().is_some_and(|hello| hello.knows_floors())
     }
 
     fn tell(&mut self, told: Told) {

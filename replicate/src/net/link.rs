@@ -24,9 +24,10 @@ use tokio_tungstenite::tungstenite::{self, Error as WsError};
 /// Bytes of messages that wait for the wire. Beyond, the session's next word waits in the session, whose credit and
 /// [`crate::core::session::OUTPUTS_MAX`] bound it.
 pub const OUT_BYTES_MAX: usize = 1024 * 1024;
-/// A longer message goes in several frames of this length. The buffers of a socket grow to the longest frame there was
-/// and stay so: of five hundred links that told each other vectors, 256 KiB at most, they kept 34 MB.
-const SENT_FRAME_BYTES: usize = 8 * 1024;
+/// A longer message goes in several frames of this length. A socket's buffers grow to several times the longest frame
+/// there was and stay so (tungstenite makes room for a whole frame behind what it has read already, and doubles for it):
+/// of five hundred links that told each other vectors they kept 34 MB whole, and 30 MB in frames of 8 KiB.
+const SENT_FRAME_BYTES: usize = 2 * 1024;
 /// The same of all links together, while each has its least.
 pub const OUT_ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a link may have waiting however many links there are: less would be a word at a time.
@@ -222,27 +223,21 @@ where
         let (bytes, raw_bytes) = pack(&message);
         drop(message);
         link.count(0, raw_bytes, bytes.len());
-        if let Err(error) = send(sink, bytes).await {
-            return error;
+        for frame in frames(&bytes) {
+            if let Err(error) = sink.feed(frame).await {
+                return error;
+            }
         }
     }
 }
 
-/// Sends one message in as many frames as it needs.
-async fn send<W>(sink: &mut W, bytes: Vec<u8>) -> Result<(), WsError>
-where
-    W: Sink<tungstenite::Message, Error = WsError> + Unpin,
-{
-    if bytes.len() <= SENT_FRAME_BYTES {
-        return sink.feed(tungstenite::Message::Binary(bytes.into())).await;
-    }
-    let frames = bytes.len().div_ceil(SENT_FRAME_BYTES);
-    for (number, chunk) in bytes.chunks(SENT_FRAME_BYTES).enumerate() {
+/// Returns one message in as many frames as it needs.
+pub fn frames(bytes: &[u8]) -> impl Iterator<Item = tungstenite::Message> {
+    let count = bytes.len().div_ceil(SENT_FRAME_BYTES);
+    bytes.chunks(SENT_FRAME_BYTES).enumerate().map(move |(number, chunk)| {
         let opcode = OpCode::Data(if number == 0 { Data::Binary } else { Data::Continue });
-        let frame = Frame::message(chunk.to_vec(), opcode, number + 1 == frames);
-        sink.feed(tungstenite::Message::Frame(frame)).await?;
-    }
-    Ok(())
+        tungstenite::Message::Frame(Frame::message(chunk.to_vec(), opcode, number + 1 == count))
+    })
 }
 
 /// Reads until the link has ended. Returns why.
@@ -385,7 +380,9 @@ mod tests {
             let mut here = WebSocketStream::from_raw_socket(here, Role::Client, config).await;
             let mut there = WebSocketStream::from_raw_socket(there, Role::Server, config).await;
             let sending = async {
-                send(&mut here, sent).await.unwrap();
+                for frame in frames(&sent) {
+                    here.feed(frame).await.unwrap();
+                }
                 here.flush().await.unwrap();
             };
             futures_util::future::join(sending, there.next()).await.1

@@ -1,7 +1,7 @@
 //! The recorder: whatever is on disk or ordered is a record, whatever happened while the node was down.
 //!
 //! At the start it goes through all takes, newest first, a few hundred a round; from then on it follows those that are
-//! not settled: rung when a recording begins, pauses or ends, and once a second. The take on disk is the truth and the
+//! not settled: rung when a recording begins, pauses, is marked or ends, and once a second. The take on disk is the truth and the
 //! record what was last said of it, so each round compares the two and nothing that was missed stays missed. It never
 //! touches a take.
 //!
@@ -28,6 +28,8 @@ use crate::sys::clock::Now;
 
 /// How often it looks without being rung.
 const LOOK: Duration = Duration::from_secs(1);
+/// After a command that changes what a take says of itself: doubled with each look, until that is [`LOOK`].
+const LOOK_SOON: Duration = Duration::from_millis(10);
 /// Takes gone through in a round at the start: some ten milliseconds of reading.
 const SWEEP: usize = 200;
 /// Between two rounds at the start: pages that are being read go first.
@@ -60,6 +62,9 @@ pub struct Recorder {
     active: BTreeMap<TakeId, Active>,
     /// Since when capture does not answer.
     silent_since_us: Option<u64>,
+    /// Commands so far that change what a take says of itself, and when it is looked at again after the last one.
+    told: u64,
+    soon: Duration,
 }
 
 /// What the records say of a recording.
@@ -96,6 +101,8 @@ impl Recorder {
             settled: BTreeSet::new(),
             active: BTreeMap::new(),
             silent_since_us: None,
+            told: 0,
+            soon: LOOK,
         }
     }
 
@@ -290,6 +297,17 @@ impl Recorder {
         };
     }
 
+    /// When to look again.
+    fn pause(&mut self) -> Duration {
+        let told = self.live.told();
+        if told != std::mem::replace(&mut self.told, told) {
+            self.soon = LOOK_SOON;
+        }
+        let pause = self.soon;
+        self.soon = (pause * 2).min(LOOK);
+        pause
+    }
+
     fn keep(&mut self, edits: Batch, now: Now) -> Result<usize, String> {
         let count = edits.count;
         self.store.commit(edits.edits, moment(now)).map_err(|error| error.to_string())?;
@@ -321,7 +339,8 @@ impl Worker for Recorder {
         let is_full = edits.is_full();
         let written = self.keep(edits, now)?;
         let detail = format!("{} settled, {} followed, {written} written", self.settled.len(), self.active.len());
-        Ok(Next::after(if is_sweeping || is_full { SWEEP_WAIT } else { LOOK }, detail))
+        let pause = self.pause();
+        Ok(Next::after(if is_sweeping || is_full { SWEEP_WAIT } else { pause }, detail))
     }
 }
 

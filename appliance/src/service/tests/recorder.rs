@@ -7,6 +7,7 @@ use crate::capture::orders;
 use crate::domain::order::StoredAs;
 use crate::domain::watch::{Expects, Role};
 use crate::domain::{Channels, Order, TakeId, TakeState};
+use crate::service::Worker;
 use crate::service::recorder::Recorder;
 use crate::service::tests::takes::{RATE, TestTake};
 use crate::store::Edits;
@@ -245,4 +246,29 @@ fn many_takes_are_taken_up_in_rounds_and_read_once() {
     let mut next = recorder(&node);
     (0..3).for_each(|_| drop(node.step(&mut next)));
     assert_eq!(facts(&node, first).unwrap().state, TakeState::Ready);
+}
+
+#[test]
+fn a_mark_that_capture_writes_down_after_it_answered_is_looked_for_soon_and_not_for_long() {
+    let mut take = TestTake::begin(2);
+    take.record(RATE as usize);
+    let mut node = Node::over(take.home.path());
+    let (id, mut recorder) = (only(&node), recorder(&node));
+    node.live.set_status(Some(status(&[id])), 0);
+    node.step(&mut recorder);
+    let mut look = |node: &mut Node| {
+        node.pass(1_000);
+        recorder.step(node.now).unwrap().wait.as_millis()
+    };
+    while look(&mut node) < 1_000 {}
+    assert!(facts(&node, id).unwrap().marks.is_empty());
+
+    node.live.heed_recordings();
+    let first = look(&mut node);
+    assert!(first <= 10, "{first} ms: not written down yet");
+    take.mark("the verdict");
+    let waits: Vec<u128> = std::iter::repeat_with(|| look(&mut node)).take_while(|wait| *wait < 1_000).collect();
+    assert_eq!(facts(&node, id).unwrap().marks.len(), 1);
+    assert!((500..2_000).contains(&waits.iter().sum::<u128>()) && waits.len() < 10, "{waits:?} ms");
+    assert_eq!(look(&mut node), 1_000);
 }

@@ -11,7 +11,7 @@ use crate::capture::take::log::LogWriter;
 use crate::capture::take::{DataDir, TakeFolder};
 use crate::domain::order::StoredAs;
 use crate::domain::take::{CloseReason, Opened, SegmentClosed, SegmentOpened, TakeChannel};
-use crate::domain::{ClockQuality, Fact, Gap, GapCause, TakeId};
+use crate::domain::{ClockQuality, Fact, Gap, GapCause, Mark, TakeId};
 
 pub const RATE: u32 = 16_000;
 
@@ -91,6 +91,12 @@ impl TestTake {
         let gap = Gap { first_frame, frames: frames_lost, cause: GapCause::JackGone, channels: None };
         self.log.append(&Fact::Gap(gap)).unwrap();
         self.audio.iter_mut().for_each(|channel| channel.extend(vec![0.0; frames]));
+    }
+
+    /// Something is worth finding again.
+    pub fn mark(&mut self, label: &str) {
+        let frame = self.frames() as u64;
+        self.log.append(&Fact::Mark(Mark { frame, label: label.into() })).unwrap();
     }
 
     pub fn close(&mut self) {

@@ -22,18 +22,22 @@ pub struct Nodes {
     our_room: Option<Id>,
     members: Arc<Vec<Member>>,
     rooms: Arc<Vec<Room>>,
+    /// The room of each node that stands in one.
+    placed: BTreeMap<Id, Id>,
 }
 
 impl Nodes {
     /// As the records say now.
     pub fn of(app: &App) -> Result<Self, Problem> {
-        Ok(Self {
-            us: app.store.node(),
-            our_name: app.name(),
-            our_room: app.store.room()?.map(|room| room.id),
-            members: app.store.kept_members()?,
-            rooms: app.store.kept_rooms()?,
-        })
+        let (members, rooms) = (app.store.kept_members()?, app.store.kept_rooms()?);
+        let (us, our_room) = (app.store.node(), app.store.room()?.map(|room| room.id));
+        // Two rooms may name one node: the first counts.
+        let mut placed: BTreeMap<Id, Id> = rooms.iter().rev().filter_map(|room| Some((room.node?, room.id))).collect();
+        match our_room {
+            Some(room) => placed.insert(us, room),
+            None => placed.remove(&us),
+        };
+        Ok(Self { us, our_name: app.name(), our_room, members, rooms, placed })
     }
 
     /// What a node is called; this one knows its own name before the roster does.
@@ -84,8 +88,7 @@ impl Nodes {
     }
 
     fn room_of(&self, node: Id) -> Option<Id> {
-        let placed = || self.rooms.iter().find(|room| room.node == Some(node)).map(|room| room.id);
-        if node == self.us { self.our_room } else { placed() }
+        self.placed.get(&node).copied()
     }
 }
 

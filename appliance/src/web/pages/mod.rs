@@ -35,6 +35,7 @@ use self::parts::flash;
 use self::parts::visit::Visit;
 use super::api::can_do;
 use super::caller::Caller;
+use super::pieces::Pieces;
 use super::{App, NoPage, Problem, render};
 use crate::domain::access::Permission;
 
@@ -72,28 +73,27 @@ fn again(problem: Option<&Problem>) -> StatusCode {
     problem.map_or(StatusCode::OK, Problem::status)
 }
 
-/// The pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
+/// Adds the pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
 /// commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim,
 /// fleet, wall, wall:<filter>.
 ///
 /// # Errors
 /// Nobody may see it, or there is no such topic.
-pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<String, String>, Problem> {
-    let mut pieces = Pieces::default();
+pub fn partials(app: &App, caller: &Caller, topics: &str, pieces: &mut Pieces) -> Result<(), Problem> {
     let counts = chrome::counts(app);
     pieces.add("health-badge", "health_badge", &BTreeMap::from([("counts", counts)]))?;
     for topic in topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()) {
         match topic.split_once(':') {
-            None if topic == "now" => now::pieces(app, caller, &mut pieces)?,
-            None if topic == "claim" => claim_test::pieces(app, caller, &mut pieces)?,
-            None if topic == "recordings" => recordings::pieces(app, caller, None, &mut pieces)?,
-            None if topic == "health" => health::pieces(app, caller, &mut pieces)?,
-            None if topic == "node" => node::pieces(app, caller, &mut pieces)?,
-            Some(("recordings", shown)) => recordings::pieces(app, caller, Some(shown), &mut pieces)?,
-            None if topic == "fleet" => fleet::pieces(app, caller, &mut pieces)?,
-            None if topic == "wall" => wall::pieces(app, caller, "", &mut pieces)?,
-            Some(("wall", filter)) => wall::pieces(app, caller, filter, &mut pieces)?,
-            Some(("recording", id)) => recording::pieces(app, caller, id, &mut pieces)?,
+            None if topic == "now" => now::pieces(app, caller, pieces)?,
+            None if topic == "claim" => claim_test::pieces(app, caller, pieces)?,
+            None if topic == "recordings" => recordings::pieces(app, caller, None, pieces)?,
+            None if topic == "health" => health::pieces(app, caller, pieces)?,
+            None if topic == "node" => node::pieces(app, caller, pieces)?,
+            Some(("recordings", shown)) => recordings::pieces(app, caller, Some(shown), pieces)?,
+            None if topic == "fleet" => fleet::pieces(app, caller, pieces)?,
+            None if topic == "wall" => wall::pieces(app, caller, "", pieces)?,
+            Some(("wall", filter)) => wall::pieces(app, caller, filter, pieces)?,
+            Some(("recording", id)) => recording::pieces(app, caller, id, pieces)?,
             _ => return Err(Problem::not_found("topic")),
         }
     }
@@ -105,74 +105,5 @@ pub fn partials(app: &App, caller: &Caller, topics: &str) -> Result<BTreeMap<Str
         let fleet = chrome::fleet(app, caller);
         pieces.add("fleet-strip", "fleet_strip", &BTreeMap::from([("fleet", fleet)]))?;
     }
-    Ok(pieces.0)
-}
-
-/// Pieces of a page by selector.
-#[derive(Default)]
-pub struct Pieces(BTreeMap<String, String>);
-
-impl Pieces {
-    /// Adds the piece with this id, made by this partial template.
-    ///
-    /// # Errors
-    /// Template and view do not fit: a bug.
-    pub fn add(&mut self, id: &str, template: &str, view: &impl Serialize) -> Result<(), Problem> {
-        let html = render::render(&format!("partials/{template}.html"), view).map_err(|why| Problem::internal(&why))?;
-        let html = html.trim();
-        self.0.insert(
-            format!("#{id}"),
-            format!("<hx-partial hx-target=\"#{id}\" hx-swap=\"outerMorph\">{html}</hx-partial>"),
-        );
-        Ok(())
-    }
-}
-
-impl Pieces {
-    /// Tells the page's script something by name.
-    pub fn tell(&mut self, name: &str, what: &serde_json::Value) {
-        self.0.insert(name.to_owned(), what.to_string());
-    }
-}
-
-/// A piece without what counts by itself in the browser: two looks differ if this differs.
-pub fn steady(piece: &str) -> String {
-    const TICKING: [&str; 2] = ["rk-elapsed", "rk-countdown"];
-    let mut kept = String::with_capacity(piece.len());
-    let mut rest = piece;
-    loop {
-        let next = TICKING.iter().filter_map(|tag| Some((rest.find(&format!("<{tag} "))?, *tag))).min();
-        let Some((at, tag)) = next else { break };
-        let close = format!("</{tag}>");
-        let Some(length) = rest[at..].find(&close) else { break };
-        let inside = &rest[at..at + length];
-        kept.push_str(&rest[..at]);
-        kept.push_str(if inside.contains("data-running") { "<running>" } else { "<ticking>" });
-        rest = &rest[at + length + close.len()..];
-    }
-    kept.push_str(rest);
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::steady;
-
-    #[test]
-    fn seconds_that_only_pass_are_no_news() {
-        let at = |seconds: u32| {
-            format!(
-                "<p><rk-elapsed data-seconds=\"{seconds}\" data-running>0:00:{seconds}</rk-elapsed> since 09:02</p>"
-            )
-        };
-        assert_eq!(steady(&at(11)), steady(&at(12)));
-        let paused = at(11).replace(" data-running", "");
-        assert_ne!(steady(&at(11)), steady(&paused));
-        assert_ne!(steady(&at(11)), steady(&at(11).replace("09:02", "09:03")));
-    }
-
-    #[test]
-    fn what_is_cut_off_is_kept_as_it_is() {
-        assert_eq!(steady("<rk-elapsed data-seconds"), "<rk-elapsed data-seconds");
-    }
+    Ok(())
 }

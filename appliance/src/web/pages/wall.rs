@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::cards::{Card, Running, Seen, Show};
+use self::cards::{Card, Rights, Running, Seen, Show};
 use super::parts::chrome::{self, About, Chrome};
 use super::parts::field::Sent;
 use super::parts::flash::{self, Flash, of_problem};
@@ -128,20 +128,24 @@ fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
     let nodes = Nodes::of(app)?;
     may(app, caller, Permission::NodeRead, &nodes.everywhere())?;
     let mut fleet = app.fleet.view()?.settled(clock::wall());
-    let can =
-        |node: &str, permission| node.parse().is_ok_and(|node: Id| sees(app, caller, permission, &nodes.of_node(node)));
     let (us, is_person) = (app.store.node().to_string(), caller.asker().is_some());
     let seen = Seen {
         rooms: &nodes.room_names(),
         running: &running(app)?,
         incidents: &open(app, caller)?,
         clock: &chrome::room_clock(app),
-        can_start: &|node| can(node, Permission::RecordingCreate),
-        can_stop: &|node| can(node, Permission::RecordingControl),
-        can_listen: &|node| (node == us || is_person) && can(node, Permission::ListenMonitor),
     };
-    let shown = |node: &&crate::fleet::state::NodeView| node.state != "retired" && can(&node.id, Permission::NodeRead);
-    let cards = cards::all(fleet.nodes.iter().filter(shown), &seen);
+    let shown = fleet.nodes.iter().filter(|node| node.state != "retired").filter_map(|node| {
+        let target = nodes.of_node(node.id.parse().ok()?);
+        let can = |permission| sees(app, caller, permission, &target);
+        let rights = || Rights {
+            can_start: can(Permission::RecordingCreate),
+            can_stop: can(Permission::RecordingControl),
+            can_listen: (node.id == us || is_person) && can(Permission::ListenMonitor),
+        };
+        can(Permission::NodeRead).then(|| (node, rights()))
+    });
+    let cards = cards::all(shown, &seen);
     // Counts of the honesty bar stay those of the whole fleet; names of rooms that are not theirs to see go nowhere.
     fleet.stories.clear();
     Ok((fleet, cards))
@@ -266,7 +270,9 @@ pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Piec
     if live.cards.len() <= WHOLE_MAX || asked.show != Show::All {
         return pieces.add("wall", "wall_cards", &live);
     }
-    live.cards.iter().try_for_each(|card| pieces.add(&format!("card-{}", card.id), "wall_card", &One { card }))
+    live.cards.iter().try_for_each(|card| {
+        pieces.add_made_of(&card.steady(), &format!("card-{}", card.id), "wall_card", &One { card })
+    })
 }
 
 #[cfg(test)]

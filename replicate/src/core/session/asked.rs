@@ -9,7 +9,6 @@ use crate::core::exchange::Records;
 use crate::core::floor::advance::{self, Barrier};
 use crate::core::floor::{STREAMS, Standing};
 use crate::core::id::{LogId, NodeId};
-use crate::core::message::FLOOR;
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,10 +31,8 @@ impl Asked<'_> {
     /// Whether each knows what a floor is, and is far enough with its own for the next to be said: see
     /// [`advance::is_ready`].
     pub fn are_ready(&self, own: Option<&Standing>, is_first: bool) -> bool {
-        self.0.values().all(|session| {
-            let knows = session.hello.as_ref().is_some_and(|hello| hello.features.iter().any(|name| name == FLOOR));
-            knows && advance::is_ready(own, session.peer_stands(), is_first)
-        })
+        let is_ready = |session: &&Session| advance::is_ready(own, session.peer_stands(), is_first);
+        self.0.values().all(|session| session.knows_floors() && is_ready(session))
     }
 
     /// Whether by now all have what one of them, or this node, had at the last look: see [`Barrier::passed`].

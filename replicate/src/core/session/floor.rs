@@ -1,15 +1,16 @@
 //! The floor on a link: which of the two is below the other's, and the one that has nothing is filled.
 //!
 //! The one with the later floor judges, by what it knows of the other, and if that is not enough by vectors it asks for:
-//! level (it has all below the floor), below (it has a part), empty (it has nothing of it). Who is below is sent nothing; what nobody else has it hands on like any entry: that names
-//! what it replaces, so it brings no old state with it. Who is empty is offered the marks, and when it has kept them, what
-//! was kept below the floor, log by log. Nothing that has gaps is ever sent otherwise.
+//! level (it has all below the floor), below (it has a part), empty (it has nothing of it). Who is below is sent nothing;
+//! what nobody else has it hands on like any entry: that names what it replaces, so it brings no old state with it. Who is
+//! empty is offered the marks, and when it has kept them, what was kept below the floor, log by log. Nothing that has gaps
+//! is ever sent otherwise.
 
 use super::{Session, Told};
 use crate::core::exchange::{Mark, Records};
 use crate::core::floor::{Floor, FloorName, HandedOn, STREAMS, Stage, Standing};
 use crate::core::id::{LogId, Stream};
-use crate::core::message::{FLOOR, FloorWord, Message, Stands, VECTOR_MARKS_MAX};
+use crate::core::message::{FloorWord, Message, Stands, VECTOR_MARKS_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,14 +52,14 @@ pub(super) struct Below {
     offer: BTreeMap<LogId, Mark>,
 }
 
-fn stands(own: &Option<Standing>) -> Option<Stands> {
-    own.as_ref().map(|own| Stands { floor: own.floor.name, stage: own.stage })
+fn stands(own: Option<&Standing>) -> Option<Stands> {
+    own.map(|own| Stands { floor: own.floor.name, stage: own.stage })
 }
 
 impl Session {
     /// What we say of our floor.
     pub(super) fn stands(&mut self, records: &impl Records) -> Result<Option<Stands>, Unreadable> {
-        self.below.said = stands(&records.standing()?);
+        self.below.said = stands(records.standing()?.as_ref());
         // Who hears it in a hello tells its vectors anyway.
         self.below.asked = self.below.said.map(|said| said.floor);
         Ok(self.below.said)
@@ -93,7 +94,7 @@ impl Session {
     /// Tells the peer if our floor is another, and looks how it stands to that.
     pub(super) fn look_at_floor(&mut self, records: &impl Records) -> Result<(), Unreadable> {
         let own = records.standing()?;
-        let now = stands(&own);
+        let now = stands(own.as_ref());
         if now != self.below.said {
             let before = std::mem::replace(&mut self.below.said, now);
             let was_filled = before.is_some_and(|before| before.stage == Stage::Filling);
@@ -116,7 +117,7 @@ impl Session {
     /// Judges the peer. If it may be below our floor, it has to tell first how far it has come: it may have got further by
     /// others. Until then it is sent nothing, so nobody is asked who is known to be level: those that a floor waits for.
     fn judge_or_ask(&mut self, own: Option<&Standing>, records: &impl Records) -> Result<(), Unreadable> {
-        let now = own.map(|own| Stands { floor: own.floor.name, stage: own.stage });
+        let now = stands(own);
         if own.is_none_or(|own| self.is_surely_level(own)) || self.has_told_all(now) {
             return self.judge(own, records);
         }
@@ -156,7 +157,7 @@ impl Session {
     /// ours: before, it may have got further by others.
     fn has_told_all(&self, now: Option<Stands>) -> bool {
         let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
-        match hello.features.iter().any(|feature| feature == FLOOR) {
+        match hello.knows_floors() {
             true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
             false => STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream)),
         }
@@ -174,7 +175,7 @@ impl Session {
             Some(own) if own.stage != Stage::Filling => self.verdict(own),
             Some(_) | None => Verdict::Level,
         };
-        self.below.judged = stands(&own.cloned());
+        self.below.judged = stands(own);
         if (self.below.verdict, verdict) == (Verdict::Filling, Verdict::Empty) {
             return Ok(());
         }

@@ -114,12 +114,17 @@ pub struct Seen<'a> {
     pub incidents: &'a BTreeMap<String, Vec<IncidentView>>,
     /// The present.
     pub clock: &'a Clock,
-    /// Whether they may start there.
-    pub can_start: &'a dyn Fn(&str) -> bool,
-    /// Whether they may stop there.
-    pub can_stop: &'a dyn Fn(&str) -> bool,
-    /// Whether they may hear that room.
-    pub can_listen: &'a dyn Fn(&str) -> bool,
+}
+
+/// What whoever looks may do with a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    #[allow(missing_docs)]
+    pub can_start: bool,
+    #[allow(missing_docs)]
+    pub can_stop: bool,
+    /// Hear it, too.
+    pub can_listen: bool,
 }
 
 /// Which cards.
@@ -196,14 +201,14 @@ const PAUSED: u8 = 6;
 const IDLE: u8 = 7;
 
 /// All cards, problems first, then what records, then the rest; equal ones by name.
-pub fn all<'a>(nodes: impl Iterator<Item = &'a NodeView>, seen: &Seen<'_>) -> Vec<Card> {
-    let mut cards: Vec<Card> = nodes.map(|node| Card::of(node, seen)).collect();
+pub fn all<'a>(nodes: impl Iterator<Item = (&'a NodeView, Rights)>, seen: &Seen<'_>) -> Vec<Card> {
+    let mut cards: Vec<Card> = nodes.map(|(node, rights)| Card::of(node, rights, seen)).collect();
     cards.sort_by_cached_key(|card| (card.rank, card.name.to_lowercase(), card.id.clone()));
     cards
 }
 
 impl Card {
-    fn of(node: &NodeView, seen: &Seen<'_>) -> Self {
+    fn of(node: &NodeView, rights: Rights, seen: &Seen<'_>) -> Self {
         let none = Vec::new();
         let running = seen.running.get(&node.id).and_then(|running| running.first());
         let incidents = seen.incidents.get(&node.id).unwrap_or(&none);
@@ -235,12 +240,18 @@ impl Card {
                 .map(|more| format!("and {more} more")),
             disk: disk(node.disk_bytes),
             url: if node.is_here { "/".to_owned() } else { address.unwrap_or_else(|| "/fleet".to_owned()) },
-            listen: (!is_lost && state != "offline" && (seen.can_listen)(&node.id)).then(|| match node.is_here {
+            listen: (!is_lost && state != "offline" && rights.can_listen).then(|| match node.is_here {
                 true => "/api/v1/listen".to_owned(),
                 false => format!("/api/v1/nodes/{}/calls/listen", node.id),
             }),
-            act: (!is_lost && state != "offline").then(|| act(node, running, seen)),
+            act: (!is_lost && state != "offline").then(|| act(node, running, rights)),
         }
+    }
+
+    /// What tells it from another, but for the seconds that count by themselves in the browser.
+    pub fn steady(&self) -> Self {
+        let elapsed = self.elapsed.as_ref().map(|_| Elapsed { seconds: 0, text: String::new() });
+        Self { elapsed, ..self.clone() }
     }
 }
 
@@ -301,10 +312,10 @@ fn disk((free, all): (u64, u64)) -> Option<String> {
     (all > 0).then(|| format!("{} free{low}", words::bytes(free)))
 }
 
-fn act(node: &NodeView, running: Option<&Running>, seen: &Seen<'_>) -> Act {
+fn act(node: &NodeView, running: Option<&Running>, rights: Rights) -> Act {
     let (name, label, picture, may, permission) = match running {
-        Some(_) => ("stop", "Stop", "stop", (seen.can_stop)(&node.id), Permission::RecordingControl),
-        None => ("start", "Start", "record", (seen.can_start)(&node.id), Permission::RecordingCreate),
+        Some(_) => ("stop", "Stop", "stop", rights.can_stop, Permission::RecordingControl),
+        None => ("start", "Start", "record", rights.can_start, Permission::RecordingCreate),
     };
     Act {
         url: format!("/wall/{}/{name}", node.id),

@@ -11,16 +11,9 @@ struct Told {
 
 impl Told {
     fn cards(&self, nodes: &[NodeView], may: bool) -> Vec<Card> {
-        let seen = Seen {
-            rooms: &self.rooms,
-            running: &self.running,
-            incidents: &self.incidents,
-            clock: &clock(),
-            can_start: &|_| may,
-            can_stop: &|_| may,
-            can_listen: &|_| may,
-        };
-        all(nodes.iter(), &seen)
+        let seen = Seen { rooms: &self.rooms, running: &self.running, incidents: &self.incidents, clock: &clock() };
+        let rights = Rights { can_start: may, can_stop: may, can_listen: may };
+        all(nodes.iter().map(|node| (node, rights)), &seen)
     }
 
     fn runs(&mut self, node: &NodeView, title: &str, is_paused: bool) {
