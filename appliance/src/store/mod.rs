@@ -18,6 +18,7 @@ pub mod people;
 pub mod recordings;
 pub mod replacements;
 pub mod rooms;
+mod running;
 pub mod schema;
 pub mod search;
 pub mod secrets;
@@ -198,6 +199,7 @@ pub struct Store {
     local: Arc<sessions::Local>,
     facets: Arc<Mutex<search::Counted>>,
     lists: Arc<kept::Lists>,
+    running: Arc<Mutex<running::Kept>>,
 }
 
 impl Store {
@@ -242,7 +244,10 @@ impl Store {
             Opened { alarms: opened.alarms.iter().map(alarm).collect(), is_new: opened.us.inc == 1 && opened.is_new };
         let local = sessions::Local::open(&folder.join("local.redb"), &mut told)?;
         let (records, local) = (Arc::new(records), Arc::new(local));
-        Ok((Self { records, node, boot, local, facets: Arc::default(), lists: Arc::default() }, told))
+        Ok((
+            Self { records, node, boot, local, facets: Arc::default(), lists: Arc::default(), running: Arc::default() },
+            told,
+        ))
     }
 
     /// The node that writes here. What others wrote is here as well.

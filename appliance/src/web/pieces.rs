@@ -4,6 +4,7 @@
 //! made of and is not made again of the same: a wall of five hundred cards makes those that changed.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
@@ -13,8 +14,8 @@ use super::{Problem, render};
 #[derive(Debug, Default)]
 struct Piece {
     text: String,
-    /// What it was made of; empty if that was not kept.
-    made_of: Vec<u8>,
+    /// A digest of what it was made of, if that was told.
+    made_of: Option<u64>,
 }
 
 /// All pieces of one look, and of the look before.
@@ -51,20 +52,22 @@ impl Pieces {
         Ok(())
     }
 
-    /// The same, made only if `of` is not what it was made of last. `of` is all that tells views apart, but for what counts
-    /// by itself in the browser.
+    /// The same, made only if `of` is not what it was made of last. Its hash takes in all that tells views apart, but for
+    /// what counts by itself in the browser.
     ///
     /// # Errors
     /// Template and view do not fit: a bug.
     pub fn add_made_of(
         &mut self,
-        of: &impl Serialize,
+        of: &impl Hash,
         id: &str,
         template: &str,
         view: &impl Serialize,
     ) -> Result<(), Problem> {
         let name = format!("#{id}");
-        let made_of = serde_json::to_vec(of).map_err(|why| Problem::internal(&why.to_string()))?;
+        let mut digest = DefaultHasher::new();
+        of.hash(&mut digest);
+        let made_of = Some(digest.finish());
         match self.before.remove(&name) {
             Some(same) if same.made_of == made_of => {
                 self.now.insert(name, same);

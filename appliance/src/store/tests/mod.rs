@@ -5,6 +5,7 @@ mod damage;
 mod journal;
 mod many;
 mod round;
+mod running;
 mod sealed;
 mod searches;
 

@@ -6,6 +6,7 @@
 
 pub mod cards;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -22,12 +23,10 @@ use super::parts::visit::{Guest, Two, Visit, query_value};
 use super::parts::words;
 use super::recordings::Chip;
 use super::{Answer, Pieces, again, show_with};
-use crate::domain::TakeId;
-use crate::domain::TakeState::{Paused, Recording};
 use crate::domain::access::Permission;
+use crate::domain::{TakeId, TakeState};
 use crate::fleet::state::FleetView;
 use crate::store::Id;
-use crate::store::recordings::{PAGE_MAX, Query};
 use crate::sys::clock;
 use crate::web::api::nodes::{Nodes, sees};
 use crate::web::api::recordings::{self, Start};
@@ -38,8 +37,6 @@ use crate::web::{App, Problem, blocking};
 
 /// Up to so many cards the wall is sent whole when something changes; beyond, each card by itself.
 const WHOLE_MAX: usize = 60;
-/// Pages of running recordings that are read: a thousand rooms that all record.
-const PAGES_MAX: usize = 5;
 
 /// The page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,25 +148,18 @@ fn look(app: &App, caller: &Caller) -> Result<(FleetView, Vec<Card>), Problem> {
     Ok((fleet, cards))
 }
 
-/// What runs, by node.
+/// What runs, by node, the newest first.
 fn running(app: &App) -> Result<BTreeMap<String, Vec<Running>>, Problem> {
     let mut found: BTreeMap<String, Vec<Running>> = BTreeMap::new();
-    let mut query = Query { states: [Recording, Paused].into(), limit: PAGE_MAX, ..Query::default() };
-    for _ in 0..PAGES_MAX {
-        let page = app.store.recordings(&query)?;
-        for recording in &page.items {
-            found.entry(recording.node.to_string()).or_default().push(Running {
-                id: recording.id.to_string(),
-                title: recording.title().to_owned(),
-                started_at: recording.facts.started_at,
-                is_paused: recording.facts.state == Paused,
-            });
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
-        }
+    for recording in app.store.running()?.values() {
+        found.entry(recording.node.to_string()).or_default().push(Running {
+            id: recording.id.to_string(),
+            title: recording.title().to_owned(),
+            started_at: recording.facts.started_at,
+            is_paused: recording.facts.state == TakeState::Paused,
+        });
     }
+    found.values_mut().for_each(|running| running.sort_by_key(|running| Reverse(running.started_at)));
     Ok(found)
 }
 
@@ -270,9 +260,9 @@ pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Piec
     if live.cards.len() <= WHOLE_MAX || asked.show != Show::All {
         return pieces.add("wall", "wall_cards", &live);
     }
-    live.cards.iter().try_for_each(|card| {
-        pieces.add_made_of(&card.steady(), &format!("card-{}", card.id), "wall_card", &One { card })
-    })
+    live.cards
+        .iter()
+        .try_for_each(|card| pieces.add_made_of(card, &format!("card-{}", card.id), "wall_card", &One { card }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Cards of the wall: what each node last told, in one word, and the order of the words. Pure.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ const INCIDENTS_MAX: usize = 3;
 const DISK_LOW_PERCENT: u64 = 10;
 
 /// A node on the wall.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Card {
     /// The node's id.
     pub id: String,
@@ -65,8 +66,13 @@ pub struct Elapsed {
     pub text: String,
 }
 
+/// The browser counts on by itself: two cards that differ in nothing else are drawn alike.
+impl Hash for Elapsed {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// Something amiss.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trouble {
     /// info, warning or critical.
     pub severity: String,
@@ -77,7 +83,7 @@ pub struct Trouble {
 }
 
 /// A button.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Act {
     /// Where to.
     pub url: String,
@@ -246,12 +252,6 @@ impl Card {
             }),
             act: (!is_lost && state != "offline").then(|| act(node, running, rights)),
         }
-    }
-
-    /// What tells it from another, but for the seconds that count by themselves in the browser.
-    pub fn steady(&self) -> Self {
-        let elapsed = self.elapsed.as_ref().map(|_| Elapsed { seconds: 0, text: String::new() });
-        Self { elapsed, ..self.clone() }
     }
 }
 
