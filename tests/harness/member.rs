@@ -28,28 +28,24 @@ impl std::ops::Deref for Member {
 impl Member {
     /// On this machine, unclaimed.
     pub fn new() -> Member {
-        Member::placed(None, &[])
+        Member::with(None, &[])
     }
 
     /// The same, and seen by who looks at this machine's loopback.
     pub fn announced() -> Member {
-        Member::placed(None, &["--mdns-interface", "lo"])
+        Member::with(None, &["--mdns-interface", "lo"])
     }
 
     /// On this machine or at the end of a cable, unclaimed, with options of `rakkr node`.
     pub fn with(place: Option<Place>, options: &[&str]) -> Member {
-        Member::placed(place, options)
+        let data = tempfile::tempdir().expect("a folder");
+        let node = Node::start_at(place, "none", data.path(), options);
+        Member { node, _data: Some(data) }
     }
 
     /// At the end of a cable, unclaimed.
     pub fn at(cables: &Cables, node: usize) -> Member {
-        Member::placed(Some(cables.place(node)), &[])
-    }
-
-    fn placed(place: Option<Place>, options: &[&str]) -> Member {
-        let data = tempfile::tempdir().expect("a folder");
-        let node = Node::start_at(place, "none", data.path(), options);
-        Member { node, _data: Some(data) }
+        Member::with(Some(cables.place(node)), &[])
     }
 
     /// Beside a recorder that runs already.

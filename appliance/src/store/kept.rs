@@ -4,8 +4,14 @@
 //! Never behind the records: the change feed is asked each time, and a commit has published before it returns.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use replicate::core::record::RecordKey;
 
 use super::{Store, StoreError};
+
+/// Changes read at a time.
+const CHANGES: usize = 1_024;
 
 /// What was read last, and up to which change that was so.
 #[derive(Debug)]
@@ -47,5 +53,27 @@ impl Store {
         let list = Arc::new(read()?);
         kept.list = Some(list.clone());
         Ok(list)
+    }
+
+    /// Whether a record of these kinds changed since a place in the change feed, which moves on.
+    pub(super) fn has_changed(&self, kinds: &[&str], since: &mut u64) -> bool {
+        let mut is_changed = false;
+        let has_missed = self.each_changed(since, |record| is_changed |= kinds.contains(&&*record.kind));
+        is_changed || has_missed
+    }
+
+    /// Hands over each record that changed since a place in the change feed, which moves on. Returns whether there are
+    /// some that nobody can name any more.
+    pub(super) fn each_changed(&self, since: &mut u64, mut see: impl FnMut(&RecordKey)) -> bool {
+        let mut has_missed = false;
+        loop {
+            let news = self.records.changes(*since, CHANGES, Duration::ZERO);
+            news.changes.iter().filter_map(|change| change.record.as_ref()).for_each(&mut see);
+            has_missed |= news.has_missed;
+            *since = news.next;
+            if news.changes.is_empty() {
+                return has_missed;
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use super::recordings::{PAGE_MAX, Query, Recording};
 use super::{Id, Store, StoreError};
@@ -12,8 +11,6 @@ use crate::domain::TakeState::{Paused, Recording as Running};
 
 /// How many are told of: a thousand rooms that all record. With more none is kept, and all are read each time.
 pub const RUNNING_MAX: usize = 1_000;
-/// Changes read at a time.
-const CHANGES: usize = 1_024;
 
 /// What runs, up to which change that was so.
 #[derive(Debug, Default)]
@@ -82,26 +79,13 @@ impl Store {
     }
 
     fn news_of_recordings(&self, since: &mut u64) -> News {
-        let mut news = News::Of(BTreeSet::new());
-        loop {
-            let some = self.records.changes(*since, CHANGES, Duration::ZERO);
-            *since = some.next;
-            for record in some.changes.iter().filter_map(|change| change.record.as_ref()) {
-                match (&*record.kind, &mut news) {
-                    ("recording" | "annotation", News::Of(changed)) => {
-                        changed.insert(Id::from_record(record.id));
-                    }
-                    ("member" | "replacement", _) => news = News::All,
-                    (_, _) => {}
-                }
-            }
-            if some.has_missed {
-                news = News::All;
-            }
-            if some.changes.is_empty() {
-                return news;
-            }
-        }
+        let (mut changed, mut is_all) = (BTreeSet::new(), false);
+        let has_missed = self.each_changed(since, |record| match &*record.kind {
+            "recording" | "annotation" => drop(changed.insert(Id::from_record(record.id))),
+            "member" | "replacement" => is_all = true,
+            _ => {}
+        });
+        if is_all || has_missed { News::All } else { News::Of(changed) }
     }
 }
 

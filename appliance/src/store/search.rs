@@ -6,11 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use replicate::core::record::Record;
-use replicate::core::view::Change;
 use replicate::disk::join::{Join, Place, Under};
 use serde::Serialize;
 
@@ -22,8 +20,6 @@ use crate::domain::{TakeId, TakeState};
 const STEPS_MAX: usize = 10_000;
 /// Bytes of a folder's name that its index key has room for.
 const FOLDER_KEY_BYTES: usize = 256;
-/// Changes looked through at once.
-const CHANGES: usize = 1_024;
 /// Tags, and folders, that are listed.
 pub const FACETS_MAX: usize = 1_000;
 
@@ -213,21 +209,6 @@ impl Store {
         let facets = Facets { tags: counted("annotation_tag")?, folders: counted("annotation_folder")? };
         kept.facets = Some(facets.clone());
         Ok(facets)
-    }
-
-    /// Whether a record of these kinds changed since a place in the change feed, which moves on.
-    pub(super) fn has_changed(&self, kinds: &[&str], since: &mut u64) -> bool {
-        let mut is_changed = false;
-        loop {
-            let news = self.records.changes(*since, CHANGES, Duration::ZERO);
-            let is_one = |change: &Change| change.record.as_ref().is_some_and(|record| kinds.contains(&&*record.kind));
-            is_changed |= news.has_missed || news.changes.iter().any(is_one);
-            let is_end = news.changes.is_empty();
-            *since = news.next;
-            if is_end {
-                return is_changed;
-            }
-        }
     }
 }
 
