@@ -125,7 +125,7 @@ fn a_shortened_timeline_is_found() {
 #[test]
 fn of_foreign_samples_only_the_torn_end_of_a_period_is_forgiven() {
     let torn =
-        |from: usize, to: usize| doctored(|channel| channel[from..to].fill(0.123_456_79)).without_torn_periods(256);
+        |from: usize, to: usize| doctored(|channel| channel[from..to].fill(0.123_456_79)).without_torn_periods(256, 0);
     torn(7164, 7168).assert_declared(&Take::default(), 0);
     for (from, to) in [(7160, 7164), (7168, 7172), (6900, 7168)] {
         assert_fails("foreign samples", || torn(from, to).assert_declared(&Take::default(), u64::MAX));

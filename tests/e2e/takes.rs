@@ -54,7 +54,7 @@ fn pre_roll_holds_what_was_heard_before_the_button() {
     room.feed.play(ms(500));
     let take = room.appliance.stop(&id);
     let begins = room.appliance.check(&take).assert_exact(take.frames);
-    assert_between(before, begins + ms(2000), after);
+    assert_between(&room, before, begins + ms(2000), after);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_mark_lands_where_it_was_pressed() {
     let begins = room.appliance.check(&take).assert_exact(take.frames);
     assert_eq!(take.marks.len(), 1);
     assert_eq!(take.marks[0].label, "Zeuge tritt ein – 証人");
-    assert_between(before, begins + take.marks[0].frame, after);
+    assert_between(&room, before, begins + take.marks[0].frame, after);
 }
 
 #[test]
@@ -133,9 +133,11 @@ fn period() -> i64 {
     2 * i64::from(Options::default().period)
 }
 
-/// A feed frame lies between two positions of the feed.
+/// A feed frame lies between two positions of the feed. Each late cycle that the server told of moves them by a period: a
+/// machine that is held up counts later than it hears.
 #[track_caller]
-fn assert_between(before: u64, frame: u64, after: u64) {
+fn assert_between(room: &Room, before: u64, frame: u64, after: u64) {
     let (lead, span) = (distance(before, frame), distance(before, after));
-    assert!((-period()..=span + period()).contains(&lead), "{lead} frames behind the press, which took {span}");
+    let slack = period() + i64::from(room.feed.xruns()) * period() / 2;
+    assert!((-slack..=span + slack).contains(&lead), "{lead} frames behind the press, which took {span}");
 }

@@ -95,8 +95,9 @@ impl Report {
 
     /// As if the feed had been in time. A server that waits for nobody runs capture while a late feed still writes: the end
     /// of that period is then what was there before, and the next one is right again. Nothing else looks like this: it ends
-    /// where a period of the feed does, is shorter than one, and nothing is shifted by it.
-    pub fn without_torn_periods(mut self, period: u64) -> Report {
+    /// where a period of the feed does, is shorter than one, and nothing is shifted by it, but for the `late` periods that a
+    /// machine loses that is held up.
+    pub fn without_torn_periods(mut self, period: u64, late: u64) -> Report {
         for runs in &mut self.channels {
             let mut at = 0;
             while at + 2 < runs.len() {
@@ -104,12 +105,17 @@ impl Report {
                 let (from, to) = torn.span();
                 let ends_a_period = after.offset().is_some_and(|offset| (offset + to).is_multiple_of(period));
                 let is_torn = matches!(torn, Run::Wrong { .. }) && to - from < period && ends_a_period;
-                match (before, after) {
-                    (&Run::Matched { first_frame, source_frame, .. }, after)
-                        if is_torn && before.offset() == after.offset() =>
-                    {
+                let shift = before.offset().zip(after.offset()).map(|(one, other)| distance(one, other).unsigned_abs());
+                match (before, shift) {
+                    (&Run::Matched { first_frame, source_frame, .. }, Some(0)) if is_torn => {
                         let frames = after.span().1 - first_frame;
                         runs.splice(at..at + 3, [Run::Matched { first_frame, source_frame, frames }]);
+                    }
+                    (&Run::Matched { first_frame, source_frame, .. }, Some(shift))
+                        if is_torn && shift.is_multiple_of(period) && shift <= late * period =>
+                    {
+                        let frames = to - first_frame;
+                        runs.splice(at..at + 2, [Run::Matched { first_frame, source_frame, frames }]);
                     }
                     _ => at += 1,
                 }
