@@ -106,16 +106,14 @@ impl Report {
                 let ends_a_period = after.offset().is_some_and(|offset| (offset + to).is_multiple_of(period));
                 let is_torn = matches!(torn, Run::Wrong { .. }) && to - from < period && ends_a_period;
                 let shift = before.offset().zip(after.offset()).map(|(one, other)| distance(one, other).unsigned_abs());
-                match (before, shift) {
-                    (&Run::Matched { first_frame, source_frame, .. }, Some(0)) if is_torn => {
-                        let frames = after.span().1 - first_frame;
-                        runs.splice(at..at + 3, [Run::Matched { first_frame, source_frame, frames }]);
-                    }
-                    (&Run::Matched { first_frame, source_frame, .. }, Some(shift))
-                        if is_torn && shift.is_multiple_of(period) && shift <= late * period =>
-                    {
-                        let frames = to - first_frame;
-                        runs.splice(at..at + 2, [Run::Matched { first_frame, source_frame, frames }]);
+                // What follows joins on if nothing is shifted; else it stays a run of its own.
+                let joined = if shift == Some(0) { 3 } else { 2 };
+                let is_forgiven =
+                    is_torn && shift.is_some_and(|shift| shift.is_multiple_of(period) && shift <= late * period);
+                match before {
+                    &Run::Matched { first_frame, source_frame, .. } if is_forgiven => {
+                        let frames = runs[at + joined - 1].span().1 - first_frame;
+                        runs.splice(at..at + joined, [Run::Matched { first_frame, source_frame, frames }]);
                     }
                     _ => at += 1,
                 }

@@ -68,15 +68,11 @@ impl Pieces {
         let mut digest = DefaultHasher::new();
         of.hash(&mut digest);
         let made_of = Some(digest.finish());
-        match self.before.remove(&name) {
-            Some(same) if same.made_of == made_of => {
-                self.now.insert(name, same);
-            }
-            before => {
-                self.before.extend(before.map(|before| (name.clone(), before)));
-                self.put(name, Piece { text: drawn(id, template, view)?, made_of });
-            }
+        if self.before.get(&name).is_some_and(|before| before.made_of == made_of) {
+            self.now.extend(self.before.remove_entry(&name));
+            return Ok(());
         }
+        self.put(name, Piece { text: drawn(id, template, view)?, made_of });
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! The recorder: whatever is on disk or ordered is a record, whatever happened while the node was down.
 //!
 //! At the start it goes through all takes, newest first, a few hundred a round; from then on it follows those that are
-//! not settled: rung when a recording begins, pauses, is marked or ends, and once a second. The take on disk is the truth and the
-//! record what was last said of it, so each round compares the two and nothing that was missed stays missed. It never
-//! touches a take.
+//! not settled: rung when a recording begins, pauses, is marked or ends, and once a second. The take on disk is the truth
+//! and the record what was last said of it, so each round compares the two and nothing that was missed stays missed. It
+//! never touches a take.
 //!
 //! What other nodes recorded is theirs to tell of: a record without a take here says nothing as long as it is another's.
 //! Only what lies on this disk and was recorded by a node that the fleet does not know, or retired, is taken over: a box

@@ -73,9 +73,9 @@ fn again(problem: Option<&Problem>) -> StatusCode {
     problem.map_or(StatusCode::OK, Problem::status)
 }
 
-/// Adds the pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted by
-/// commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim,
-/// fleet, wall, wall:<filter>.
+/// Adds the pieces of a page that change while it is looked at, by the id of what they take the place of. Topics are parted
+/// by commas: now, recordings, recordings:<newest id shown>, recording:<id>, health, node, claim, fleet, wall,
+/// wall:<filter>.
 ///
 /// # Errors
 /// Nobody may see it, or there is no such topic.
