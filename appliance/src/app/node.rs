@@ -95,7 +95,6 @@ pub fn run(options: &Options, stop: &Receiver<()>, mut ready: impl FnMut(&Ready,
     // Fails only if one is installed already, and there is no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
     env::raise_file_limit();
-    env::keep_memory_together();
     let data = DataDir::new(&options.data_dir);
     std::fs::create_dir_all(data.path()).with_context(|| format!("{} cannot be made", data.path().display()))?;
     let lock = Lock::try_take(&data.path().join("node.lock")).context("node.lock cannot be taken")?;
