@@ -88,7 +88,7 @@ pub(super) async fn keep(fleet: Fleet) {
 /// What the roster says, or, of a newcomer, the invitation.
 struct Known {
     fleet: Option<Id>,
-    members: Vec<Member>,
+    members: Arc<Vec<Member>>,
     bootstrap: Option<Bootstrap>,
     /// Another box has this one's place.
     is_replaced: bool,
@@ -98,7 +98,7 @@ impl Fleet {
     /// Blocks.
     fn known(&self) -> Known {
         let fleet = self.0.store.fleet().ok().flatten().map(|fleet| fleet.id);
-        let members = self.0.store.members().unwrap_or_default();
+        let members = self.0.store.kept_members().unwrap_or_default();
         let us = self.0.store.node();
         let is_in = members.iter().any(|member| member.id == us);
         let bootstrap = if is_in && fleet.is_some() { None } else { self.bootstrap() };

@@ -173,7 +173,7 @@ impl Fleet {
         let standing = self.hub().map(|hub| hub.look());
         let fleet = store.fleet()?;
         let members = store.kept_members()?;
-        let inventories = store.kept_inventories()?;
+        let inventories = store.inventories()?;
         let (reached, dials) = (held(&self.0.reached).clone(), held(&self.0.dials).clone());
         let believed: Vec<Node> = members.iter().filter(|member| !member.is_retired).map(Node::of).collect();
         let candidates = topology::candidates(&believed);
@@ -182,7 +182,7 @@ impl Fleet {
         let mut nodes = Vec::new();
         let standing_now = standing.as_deref();
         for member in members.iter() {
-            let said = inventories.iter().find(|(id, _)| *id == member.id).map(|(_, said)| said);
+            let said = inventories.get(&member.id);
             let how = reached.get(&member.id).cloned().unwrap_or_default();
             let void_changes = void.get(&member.id).copied().unwrap_or_default();
             let is_disputed = member.is_retired && store.is_disputed(member.id)?;

@@ -321,19 +321,6 @@ impl Store {
         Ok(self.record("node", node)?.and_then(|record| value(&record, "inventory")))
     }
 
-    /// What all nodes said of themselves last, by id; at most [`MEMBERS_MAX`].
-    #[allow(clippy::missing_errors_doc)]
-    pub fn inventories(&self) -> Result<Vec<(Id, Inventory)>, StoreError> {
-        let said = |hit: &Hit| Some((Id::from_record(hit.record.id()), value(&hit.record, "inventory")?));
-        Ok(self.every("node_all")?.iter().filter_map(said).collect())
-    }
-
-    /// The same, read anew only after one of them said something.
-    #[allow(clippy::missing_errors_doc)]
-    pub fn kept_inventories(&self) -> Result<Arc<Vec<(Id, Inventory)>>, StoreError> {
-        self.kept(&self.lists.inventories, &["node", "member", "replacement"], || self.inventories())
-    }
-
     pub(super) fn every(&self, index: &str) -> Result<Vec<Hit>, StoreError> {
         let limit = MEMBERS_MAX;
         self.scan(&Scan { index: index.into(), keys: Keys::All, is_backward: false, after: None, limit })

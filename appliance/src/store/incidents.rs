@@ -1,5 +1,7 @@
 //! Incidents as the watch saw them, and what people did about them. Two records under one id.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use replicate::core::index::Keys;
 use replicate::core::record::Record;
@@ -95,13 +97,28 @@ impl Edits {
 }
 
 impl Store {
-    /// All that are open, of one node or of all, newest first; at most [`PAGE_MAX`].
+    /// All that are open, newest first: of one node at most [`PAGE_MAX`], of all together at most
+    /// [`OPEN_MAX`](super::followed::OPEN_MAX).
     ///
     /// # Errors
     /// The records cannot be read; likewise below.
     pub fn open_incidents(&self, node: Option<Id>) -> Result<Vec<Known>, StoreError> {
-        let (index, keys) = list(node, "incident_open", "incident_open_by_node");
-        let scan = Scan { index, keys, is_backward: true, after: None, limit: PAGE_MAX };
+        match node {
+            Some(_) => {
+                let (index, keys) = list(node, "incident_open", "incident_open_by_node");
+                self.open_in(&index, keys, PAGE_MAX)
+            }
+            None => {
+                let mut all: Vec<Known> = self.open_everywhere()?.values().cloned().collect();
+                all.sort_by_key(|known| Reverse(known.incident.opened_at));
+                Ok(all)
+            }
+        }
+    }
+
+    /// Those of an index, newest first.
+    pub(super) fn open_in(&self, index: &str, keys: Keys, limit: usize) -> Result<Vec<Known>, StoreError> {
+        let scan = Scan { index: index.to_owned(), keys, is_backward: true, after: None, limit };
         self.scan(&scan)?.iter().filter_map(|hit| self.known(&hit.record).transpose()).collect()
     }
 

@@ -31,7 +31,6 @@ impl<T> Default for Kept<T> {
 pub(super) struct Lists {
     pub rooms: Mutex<Kept<super::rooms::Room>>,
     pub members: Mutex<Kept<super::fleet::Member>>,
-    pub inventories: Mutex<Kept<(super::Id, super::fleet::Inventory)>>,
 }
 
 impl Store {

@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod backup;
 pub mod fleet;
+mod followed;
 pub mod held;
 pub mod incidents;
 pub mod invitations;
@@ -18,7 +19,6 @@ pub mod people;
 pub mod recordings;
 pub mod replacements;
 pub mod rooms;
-mod running;
 pub mod schema;
 pub mod search;
 pub mod secrets;
@@ -199,7 +199,7 @@ pub struct Store {
     local: Arc<sessions::Local>,
     facets: Arc<Mutex<search::Counted>>,
     lists: Arc<kept::Lists>,
-    running: Arc<Mutex<running::Kept>>,
+    followed: Arc<followed::Sorts>,
 }
 
 impl Store {
@@ -245,7 +245,15 @@ impl Store {
         let local = sessions::Local::open(&folder.join("local.redb"), &mut told)?;
         let (records, local) = (Arc::new(records), Arc::new(local));
         Ok((
-            Self { records, node, boot, local, facets: Arc::default(), lists: Arc::default(), running: Arc::default() },
+            Self {
+                records,
+                node,
+                boot,
+                local,
+                facets: Arc::default(),
+                lists: Arc::default(),
+                followed: Arc::default(),
+            },
             told,
         ))
     }

@@ -466,7 +466,10 @@ fn each_node_tells_of_itself() {
     commit(&theirs, |edits| edits.put_inventory(THEM, &said("recording"))).unwrap();
     meet(&ours, &theirs);
     assert_eq!(ours.inventory(THEM).unwrap(), Some(said("recording")));
-    assert_eq!(theirs.inventories().unwrap(), [(NODE, said("idle")), (THEM, said("recording"))]);
+    assert_eq!(*theirs.inventories().unwrap(), [(NODE, said("idle")), (THEM, said("recording"))].into());
+    commit(&ours, |edits| edits.put_inventory(NODE, &said("offline"))).unwrap();
+    meet(&ours, &theirs);
+    assert_eq!(*theirs.inventories().unwrap(), [(NODE, said("offline")), (THEM, said("recording"))].into());
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 mod crash;
 mod damage;
+mod followed;
 mod journal;
 mod many;
 mod round;
-mod running;
 mod sealed;
 mod searches;
 

@@ -1,10 +1,14 @@
-//! Recordings that run are kept, and always those that a search finds.
+//! What is followed is what a look into the records finds.
 
 use std::sync::Arc;
 
+use replicate::core::index::Keys;
+
 use super::*;
+use crate::domain::watch::{CloseReason, Closed};
+use crate::store::followed::{OPEN_MAX, RUNNING_MAX};
+use crate::store::incidents::{Handled, Known};
 use crate::store::recordings::Query;
-use crate::store::running::RUNNING_MAX;
 
 /// What a search says, whoever wrote it last.
 fn found(store: &Store) -> BTreeSet<(TakeId, String, bool)> {
@@ -33,11 +37,17 @@ fn says(store: &Store, number: u8, state: TakeState) {
     store.commit(edits, moment()).unwrap();
 }
 
+/// Two nodes.
+fn two() -> (tempfile::TempDir, Store, Store) {
+    let home = tempfile::tempdir().unwrap();
+    let open = |name: &str| Store::open(&home.path().join(name), Id::of_name(name), name, moment(), || 5).unwrap().0;
+    let (here, there) = (open("here"), open("there"));
+    (home, here, there)
+}
+
 #[test]
 fn what_runs_is_what_a_search_finds_whatever_is_said_of_it_and_wherever() {
-    let home = tempfile::tempdir().unwrap();
-    let [here, there] = ["here", "there"]
-        .map(|name| Store::open(&home.path().join(name), Id::of_name(name), name, moment(), || 5).unwrap().0);
+    let (_home, here, there) = two();
     let same = |expected: usize, why: &str| {
         assert_eq!(kept(&here), found(&here), "{why}");
         assert_eq!(kept(&here).len(), expected, "{why}");
@@ -86,5 +96,37 @@ fn nothing_is_read_again_if_nothing_was_said_and_too_many_are_cut_short() {
     }
     let running = store.running().unwrap();
     assert_eq!(running.len(), RUNNING_MAX);
-    assert!(!running.contains_key(&take(1)), "the newest are shown");
+    assert!(!running.contains_key(&take(1).into()), "the newest are shown");
+}
+
+#[test]
+fn what_is_open_is_what_its_index_lists_whatever_is_done_about_it_and_wherever() {
+    let (_home, here, there) = two();
+    let id = |number: u8| Id::new(at(i64::from(number)), [number; 10]);
+    let same = |expected: &[Id], why: &str| {
+        let listed: Vec<Known> = here.open_in("incident_open", Keys::All, OPEN_MAX).unwrap();
+        assert_eq!(here.open_incidents(None).unwrap(), listed, "{why}");
+        assert_eq!(listed.iter().map(|known| known.id).collect::<Vec<_>>(), expected, "{why}");
+    };
+    let says = |store: &Store, number: u8, is_over: bool| {
+        let mut seen = incident(i64::from(number));
+        if is_over {
+            seen.closed = Some(Closed { at: at(100), reason: CloseReason::Recovered });
+        }
+        commit(store, |edits| edits.put_incident(id(number), &seen)).unwrap();
+    };
+    same(&[], "nothing yet");
+    says(&here, 1, false);
+    says(&there, 2, false);
+    meet(&here, &there);
+    same(&[id(2), id(1)], "here and there");
+    let handled = Handled { by: "Ada".into(), at: at(9), until: None, note: String::new() };
+    commit(&there, |edits| edits.put_acknowledged(id(1), &handled)).unwrap();
+    meet(&here, &there);
+    same(&[id(2), id(1)], "somebody took notice");
+    assert!(here.open_incidents(None).unwrap()[1].handling.acknowledged.is_some());
+    says(&there, 2, true);
+    says(&here, 3, false);
+    meet(&here, &there);
+    same(&[id(3), id(1)], "one is over, one is new");
 }
