@@ -17,6 +17,7 @@ use super::tls::{DialError, PeerKey, dial};
 use super::{Fleet, held, node_id};
 use crate::access::fleet::hex;
 use crate::store::Id;
+use crate::sys::line::Line;
 use crate::sys::{clock, rng};
 
 /// Where nodes speak.
@@ -108,6 +109,9 @@ pub(super) async fn keep_link(fleet: Fleet, hub: Hub, peer: Peer) {
         match fleet.dial_link(&peer).await {
             Ok(socket) => {
                 wait = WAIT_MIN;
+                // Without it a pulled plug is told later.
+                let line = Line::of(socket.get_ref().get_ref().0).ok();
+                let _attended = line.map(|line| fleet.attend(peer.id, line));
                 let ended = tokio::select! {
                     ended = hub.run_link(socket, node, true) => ended,
                     // The next task dials with the new key.

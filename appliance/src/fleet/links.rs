@@ -23,7 +23,7 @@ use super::seen;
 use super::state;
 use super::tls::PeerKey;
 use super::topology::{self, Node};
-use super::{Fleet, Reached, held, id_of, node_id, tunnel};
+use super::{Fleet, Reached, held, id_of, lines, node_id, tunnel};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
@@ -31,6 +31,7 @@ use crate::service::live::Live;
 use crate::service::moment;
 use crate::store::fleet::{Inventory, MEMBERS_MAX, Member, called};
 use crate::store::{Edits, Id};
+use crate::sys::line::Line;
 use crate::sys::{clock, disk, files, rng};
 
 /// The roster is looked at so often when nothing says that it changed.
@@ -285,6 +286,7 @@ impl Fleet {
         let hub = Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)?;
         self.0.runtime.spawn(tell_of_silence(hub.clone(), self.0.live.clone()));
         self.0.runtime.spawn(tunnel::keep(self.clone(), hub.changed()));
+        self.0.runtime.spawn(lines::keep(self.clone()));
         Ok(hub)
     }
 
@@ -431,15 +433,16 @@ impl Fleet {
         let _ = keys.wait_for(|keys| keys.get(&member).is_some_and(|known| *known != key)).await;
     }
 
-    /// Carries a link that another node dialled, for as long as its key is the member's. Whoever calls has looked it up in the
-    /// roster.
-    pub async fn accept<S>(&self, socket: S, peer: Id, key: PeerKey)
+    /// Carries a link that another node dialled over a line, for as long as its key is the member's. Whoever calls has looked
+    /// it up in the roster.
+    pub async fn accept<S>(&self, socket: S, line: Option<Line>, peer: Id, key: PeerKey)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let Some(hub) = self.hub() else { return };
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
         let socket = WebSocketStream::from_raw_socket(socket, role, Some(websocket_config())).await;
+        let _attended = line.map(|line| self.attend(peer, line));
         tokio::select! {
             ended = hub.run_link(socket, node_id(peer), false) => {
                 tracing::debug!(%peer, %ended, "a link that was dialled to us ended");

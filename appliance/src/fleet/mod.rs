@@ -1,7 +1,8 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links`
-//! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `call`
+//! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `lines` (whether
+//! machines answer), `call`
 //! (asking another node's own pages, as the person who asked), `tunnel` (calls beside a link, where nobody can dial),
 //! `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all rooms), `sealing` (the fleet's
 //! key and its secrets), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
@@ -13,6 +14,7 @@ mod dialling;
 mod forgetting;
 pub mod join;
 pub mod levels;
+mod lines;
 mod links;
 pub mod mdns;
 pub mod nearby;
@@ -94,6 +96,8 @@ struct Inner {
     followed: Mutex<Option<(Token, Timestamp)>>,
     /// Of other nodes, while somebody watches.
     levels: levels::Gathered,
+    /// Whether machines answer.
+    lines: lines::Lines,
     /// Ways to call without dialling.
     tunnels: tunnel::Tunnels,
     /// Someone joined or left: look anew at once.
@@ -180,6 +184,7 @@ impl Fleet {
             stories: Mutex::default(),
             followed: Mutex::default(),
             levels: levels::Gathered::default(),
+            lines: lines::Lines::default(),
             tunnels: tunnel::Tunnels::default(),
             look: Notify::new(),
             has_told: AtomicBool::new(false),

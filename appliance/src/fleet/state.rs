@@ -19,7 +19,8 @@ use crate::sys::clock;
 /// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
 /// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
 const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
-/// The same of those that do not stand for election and are spoken with more seldom: seven seconds.
+/// The same of those that do not stand for election and are spoken with more seldom: seven seconds, if the machine answers
+/// and only the program does not (see `fleet::lines`).
 const SELDOM_SILENT_MS: u64 = SILENT_MS + election::Settings::LOCAL.heartbeat_others_ms;
 
 /// The fleet.
@@ -169,7 +170,7 @@ impl Fleet {
     /// They cannot be read.
     pub fn view(&self) -> Result<FleetView, StoreError> {
         let store = &self.0.store;
-        let (us, now) = (store.node(), clock::wall());
+        let (us, now, now_ms) = (store.node(), clock::wall(), clock::mono_us() / 1_000);
         let standing = self.hub().map(|hub| hub.look());
         let fleet = store.fleet()?;
         let members = store.kept_members()?;
@@ -187,7 +188,9 @@ impl Fleet {
             let void_changes = void.get(&member.id).copied().unwrap_or_default();
             let is_disputed = member.is_retired && store.is_disputed(member.id)?;
             let is_candidate = candidates.contains(&member.id);
-            let peer = standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us));
+            let unanswered_ms = self.silent_ms(member.id, now_ms);
+            let peer =
+                standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us, unanswered_ms));
             let is_linked = peer.is_some() || dials.contains(&member.id) || believed.len() <= topology::MESH_MAX;
             let word = (!is_linked).then(|| Word {
                 is_heard: standing_now.and_then(|standing| hears(standing, member.id)),
@@ -342,7 +345,13 @@ struct Reaching<'a> {
     silent_ms: Option<u64>,
 }
 
-fn peer<'a>(standing: &'a Standing, node: NodeId, candidates: &[Id], us: Id) -> Option<Reaching<'a>> {
+fn peer<'a>(
+    standing: &'a Standing,
+    node: NodeId,
+    candidates: &[Id],
+    us: Id,
+    unanswered_ms: Option<u64>,
+) -> Option<Reaching<'a>> {
     let peer = standing.peers.get(&node)?;
     let patience_of = |node: Id| if candidates.contains(&node) { SILENT_MS } else { SELDOM_SILENT_MS };
     // A coordinator speaks as often as the other stands for election.
@@ -352,7 +361,8 @@ fn peer<'a>(standing: &'a Standing, node: NodeId, candidates: &[Id], us: Id) -> 
         Role::Follower { .. } | Role::Candidate | Role::Bystander => None,
     };
     let silent_ms = (clock::mono_us() / 1_000).saturating_sub(peer.heard_ms);
-    Some(Reaching { peer, silent_ms: patience_ms.is_some_and(|patience| silent_ms > patience).then_some(silent_ms) })
+    let is_silent = patience_ms.is_some_and(|patience| silent_ms > patience);
+    Some(Reaching { peer, silent_ms: if is_silent { Some(silent_ms) } else { unanswered_ms } })
 }
 
 /// How a node is that this one needs no link to.

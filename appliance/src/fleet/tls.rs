@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::access::identity::Identity;
+use crate::sys::line::Line;
 
 /// What a node offers when it dials another node.
 pub const PEER: &[u8] = b"rakkr-peer/1";
@@ -59,9 +60,14 @@ impl PeerKey {
     }
 }
 
-/// What is said of a request: the key that the other end of its connection has proven to hold; none of a browser.
-#[derive(Debug, Clone, Copy)]
-pub struct Proven(pub Option<PeerKey>);
+/// What is said of a request of its connection; nothing of a browser's.
+#[derive(Debug, Clone, Default)]
+pub struct Proven {
+    /// The key that the other end has proven to hold.
+    pub key: Option<PeerKey>,
+    /// What it goes over.
+    pub line: Option<Line>,
+}
 
 /// Why another node was not reached.
 #[derive(Debug, thiserror::Error)]

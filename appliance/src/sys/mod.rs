@@ -1,4 +1,4 @@
-//! The machine underneath: clock, random numbers, atomic files, disk space, the service manager.
+//! The machine underneath: clock, random numbers, atomic files, disk space, connections, the service manager.
 //!
 //! Lives here: every question to the operating system that is not audio. The rest of the program gets instants, chance
 //! and free space as values. [`clock`] is the only file that reads a clock.
@@ -7,5 +7,6 @@ pub mod clock;
 pub mod disk;
 pub mod env;
 pub mod files;
+pub mod line;
 pub mod notify;
 pub mod rng;

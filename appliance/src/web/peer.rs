@@ -27,7 +27,7 @@ pub struct Peer(pub Member);
 
 /// The key that the connection has proven.
 fn proven(extensions: &axum::http::Extensions) -> Option<PeerKey> {
-    extensions.get::<Proven>().and_then(|proven| proven.0)
+    extensions.get::<Proven>().and_then(|proven| proven.key)
 }
 
 impl FromRequestParts<App> for Peer {
@@ -56,11 +56,12 @@ fn replaced(since: jiff::Timestamp) -> Problem {
 /// A link for records.
 pub async fn link(State(app): State<App>, Peer(member): Peer, request: Request) -> Result<Response, Problem> {
     let key = proven(request.extensions()).ok_or_else(stranger)?;
+    let line = request.extensions().get::<Proven>().and_then(|proven| proven.line.clone());
     let asked = Asked::of(request, &[SUBPROTOCOL])?;
     let answer = asked.answer();
     tokio::spawn(async move {
         if let Some(socket) = asked.socket().await {
-            app.fleet.accept(socket, member.id, key).await;
+            app.fleet.accept(socket, line, member.id, key).await;
         }
     });
     Ok(answer)
@@ -137,7 +138,7 @@ pub async fn enrol(
     proven: Option<Extension<Proven>>,
     Body(application): Body<Application>,
 ) -> Result<Json<Admission>, Problem> {
-    let key = proven.and_then(|Extension(proven)| proven.0).ok_or_else(stranger)?;
+    let key = proven.and_then(|Extension(proven)| proven.key).ok_or_else(stranger)?;
     let admitted = blocking(move || app.fleet.admit(&ctx, key, &application)).await?;
     Ok(Json(admitted?))
 }

@@ -23,6 +23,7 @@ use tower::Layer;
 use super::caller::AtConsole;
 use crate::access::identity::Identity;
 use crate::fleet::tls::{self, PEER, PeerKey, Proven};
+use crate::sys::line::Line;
 
 /// Connections at a time; the next is let go at once. A coordinator has links and tunnels of a thousand nodes, and people.
 pub const CONNECTIONS_MAX: usize = 2_000;
@@ -109,10 +110,12 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Tls {
             let shaken = tokio::time::timeout(HANDSHAKE_WAIT, configs.shake(stream)).await;
             let mut stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-            let proven = Proven(certificate.and_then(PeerKey::of));
-            if proven.0.is_some() {
+            let mut proven = Proven { key: certificate.and_then(PeerKey::of), line: None };
+            if proven.key.is_some() {
                 let (stream, tls) = stream.get_mut();
                 tls::queue_little(stream, tls);
+                // Without it a pulled plug is told later.
+                proven.line = Line::of(stream).ok();
             }
             Ok((stream, Extension(proven).layer(service)))
         })
@@ -230,7 +233,7 @@ mod tests {
     /// Serves who was proven, and says where.
     async fn served(identity: Identity) -> SocketAddr {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let said = |Extension(Proven(key)): Extension<Proven>| async move { format!("{key:?}") };
+        let said = |Extension(proven): Extension<Proven>| async move { format!("{:?}", proven.key) };
         let (router, handle) = (Router::new().route("/", get(said)), Handle::new());
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let serving = handle.clone();

@@ -37,3 +37,31 @@ fn ten_nodes_have_one_coordinator_before_and_after_it_is_killed() {
     members[at].node.restart();
     wait_settled(&members.iter().collect::<Vec<_>>());
 }
+
+/// The coordinator speaks with those that do not stand for election every 5 s, and waits for 7: sooner it is the kernel that
+/// asks.
+const HEARTBEATS_TELL_S: u64 = 7;
+
+#[test]
+fn of_many_nodes_one_that_does_not_stand_is_missed_before_its_next_word_is_due() {
+    let Some(cables) = Cables::lay(NODES) else { return };
+    let first = Member::at(&cables, 0).claimed();
+    let mut members = vec![first];
+    for node in 1..NODES {
+        let newcomer = members[0].lets_in(Member::at(&cables, node));
+        members.push(newcomer);
+    }
+    let coordinator = wait_settled(&members.iter().collect::<Vec<_>>());
+    let boss = members.iter().find(|member| member.id() == coordinator).expect("one of them");
+    let stands = |member: &Member| boss.says_of(&member.id()).is_none_or(|said| said["is_candidate"] == true);
+    let at = members.iter().position(|member| !stands(member)).expect("one that does not stand");
+    let far = members[at].id();
+    cables.cut(at);
+    let told = wait("the coordinator to miss it", || boss.says_of(&far).filter(|said| said["state"] == "lost"));
+    let why = told["why"].as_str().unwrap_or_default();
+    let seconds = why.strip_prefix("nothing was heard of it for ").and_then(|rest| rest.strip_suffix(" s"));
+    let seconds: u64 = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!(seconds < HEARTBEATS_TELL_S, "{told}");
+    cables.mend();
+    in_step("it to be reached again", || (boss.sees(&far) == "current").then_some(()));
+}

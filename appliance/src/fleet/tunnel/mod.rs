@@ -361,7 +361,8 @@ impl Fleet {
         let (sending, mut alive) = watch::channel(());
         let _listed = self.list(other, Part::Answers, None, sending);
         // What a connection of its own would bring: who it is and from where.
-        let pages = Extension(ConnectInfo(other.at)).layer(Extension(Proven(Some(other.key))).layer(pages));
+        let pages =
+            Extension(ConnectInfo(other.at)).layer(Extension(Proven { key: Some(other.key), line: None }).layer(pages));
         let connection = hyper::server::conn::http2::Builder::new(Within(alive.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(CALL_BYTES_MAX)
