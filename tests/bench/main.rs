@@ -34,7 +34,8 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 10] = ["store", "node", "fleet", "many", "wall", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 11] =
+    ["store", "node", "fleet", "many", "wall", "called", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -81,8 +82,9 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
         "fleet" => fleet::measure(sheet, fleet::Effort { killed: 100, cut_off: 200, acts: 10, still: 10 }),
         "many" if is_quick => many::measure(sheet, many::Effort { peers: 100, trials: 5, still: 10, cuts: 1 }),
         "many" => many::measure(sheet, many::Effort { peers: 499, trials: 25, still: 30, cuts: 3 }),
-        "wall" if is_quick => wall::measure(sheet, wall::Effort { peers: 60, seconds: 20, called: 12 }),
-        "wall" => wall::measure(sheet, wall::Effort { peers: 499, seconds: 330, called: 90 }),
+        "wall" if is_quick => wall::many_rooms(sheet, wall::Effort { peers: 60, seconds: 20 }),
+        "wall" => wall::many_rooms(sheet, wall::Effort { peers: 499, seconds: 330 }),
+        "called" => wall::called(sheet, if is_quick { 12 } else { 90 }),
         "record" if is_quick => record::measure(sheet, record::Effort { seconds: 4, rounds: 3 }),
         "record" => record::measure(sheet, record::Effort { seconds: 15, rounds: 3 }),
         "prompt" => prompt::measure(sheet, is_quick),
