@@ -11,10 +11,13 @@ static HEAP: Jemalloc = Jemalloc;
 
 /// How it keeps memory, see jemalloc(3): heaps for two threads at a time and not four for each core, for what one has is not
 /// used by another; what is free goes back within a second, and not ten; and threads keep small pieces only.
+// SAFETY: nothing else has this name; jemalloc reads it once, at the first allocation, as a pointer to a string.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-// SAFETY: it is read once, at the first allocation, as a string that ends with a nul; it is one and lives for ever.
-static HOW: Option<&c_char> =
-    Some(unsafe { &*c"narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0,tcache_max:4096".as_ptr() });
+static HOW: Option<&c_char> = {
+    let how = c"narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0,tcache_max:4096";
+    // SAFETY: it points to a string that ends with a nul and lives for ever.
+    Some(unsafe { &*how.as_ptr() })
+};
 
 fn main() -> ExitCode {
     rakkr::cli::run()

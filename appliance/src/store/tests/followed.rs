@@ -7,7 +7,7 @@ use replicate::core::index::Keys;
 use super::*;
 use crate::domain::watch::{CloseReason, Closed};
 use crate::store::followed::{OPEN_MAX, RUNNING_MAX};
-use crate::store::incidents::{Handled, Known};
+use crate::store::incidents::{Handled, Known, PAGE_MAX};
 use crate::store::recordings::Query;
 
 /// What a search says, whoever wrote it last.
@@ -129,4 +129,17 @@ fn what_is_open_is_what_its_index_lists_whatever_is_done_about_it_and_wherever()
     says(&here, 3, false);
     meet(&here, &there);
     same(&[id(3), id(1)], "one is over, one is new");
+}
+
+#[test]
+fn no_open_incident_hides_behind_two_hundred_newer_ones() {
+    let (_folder, store) = fresh();
+    let count = PAGE_MAX + 50;
+    commit(&store, |edits| {
+        (0..count as i64).for_each(|second| edits.put_incident(Id::new(at(second), [3; 10]), &incident(second)));
+    })
+    .unwrap();
+    let open = store.open_incidents(None).unwrap();
+    assert_eq!((open.len(), open.last().map(|known| known.id)), (count, Some(Id::new(at(0), [3; 10]))));
+    assert_eq!(store.open_incidents(Some(NODE)).unwrap().len(), PAGE_MAX);
 }
