@@ -133,6 +133,22 @@ fn of_foreign_samples_only_the_torn_end_of_a_period_is_forgiven() {
 }
 
 #[test]
+fn a_torn_period_that_shifts_is_forgiven_for_as_many_periods_as_the_server_was_late() {
+    let shifted = |frames: usize, late: u64| {
+        let report = doctored(|channel| {
+            channel[7164..7168].fill(0.123_456_79);
+            channel.drain(7168..7168 + frames);
+        });
+        report.without_torn_periods(256, late)
+    };
+    shifted(256, 1).assert_declared(&Take::default(), 256);
+    assert_fails("the timeline shifts by 256 frames", || shifted(256, 1).assert_declared(&Take::default(), 0));
+    for (frames, late) in [(256, 0), (512, 1), (255, 1)] {
+        assert_fails("foreign samples", || shifted(frames, late).assert_declared(&Take::default(), u64::MAX));
+    }
+}
+
+#[test]
 fn a_repeated_block_a_wrong_channel_and_foreign_samples_are_found() {
     let repeated = doctored(|channel| channel.copy_within(5000..5256, 5256));
     assert_fails("the timeline shifts by -256", || repeated.assert_declared(&Take::default(), 0));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use replicate::core::election::Role;
 
-use super::topology::{self, Node};
+use super::topology;
 use super::{Fleet, held};
 use crate::store::{Id, StoreError};
 use crate::sys::clock;
@@ -64,8 +64,8 @@ impl Fleet {
     }
 
     /// For how long a node's machine has confirmed nothing, if that is too long and this node asks; milliseconds.
-    pub(super) fn silent_ms(&self, node: Id, now_ms: u64) -> Option<u64> {
-        held(&self.0.lines.silent).get(&node).map(|since| now_ms.saturating_sub(*since))
+    pub(super) fn unanswered_ms(&self, node: Id) -> Option<u64> {
+        held(&self.0.lines.silent).get(&node).map(|since| (clock::mono_us() / 1_000).saturating_sub(*since))
     }
 
     /// With whom this node, which coordinates, speaks seldom: nobody if it does not.
@@ -74,8 +74,7 @@ impl Fleet {
         if !self.hub().is_some_and(is_ours) {
             return Ok(BTreeSet::new());
         }
-        let members = self.0.store.kept_members()?;
-        let nodes: Vec<Node> = members.iter().filter(|member| !member.is_retired).map(Node::of).collect();
+        let nodes = topology::believed(&self.0.store.kept_members()?);
         let candidates = topology::candidates(&nodes);
         Ok(nodes.into_iter().map(|node| node.id).filter(|id| !candidates.contains(id)).collect())
     }

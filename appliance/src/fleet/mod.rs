@@ -1,13 +1,12 @@
 //! The fleet: who belongs to it, links to the other nodes, who coordinates.
 //!
 //! Lives here: `tls` (how two nodes know each other), `join` (coming in, both ends), `replace` (in a member's place), `links`
-//! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `lines` (whether
-//! machines answer), `call`
-//! (asking another node's own pages, as the person who asked), `tunnel` (calls beside a link, where nobody can dial),
-//! `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all rooms), `sealing` (the fleet's
-//! key and its secrets), `nearby` and `mdns` (recorders on the network). Does not live here: how records merge and who is
-//! elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording path: a node whose links are
-//! all down records as ever.
+//! (what the hub of `replicate` is told), `topology` (who dials whom), `dialling`, `seen` (when each was last heard), `lines`
+//! (whether machines answer), `call` (asking another node's own pages, as the person who asked), `tunnel` (calls beside a
+//! link, where nobody can dial), `state` (how it all stands, for people), `levels` (of the other nodes, for who looks at all
+//! rooms), `sealing` (the fleet's key and its secrets), `nearby` and `mdns` (recorders on the network). Does not live here:
+//! how records merge and who is elected (`replicate`), what records mean (`store`), pages. Nothing here is on the recording
+//! path: a node whose links are all down records as ever.
 
 pub mod call;
 mod dialling;

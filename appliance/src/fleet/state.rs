@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::call::Way;
 use super::seen;
-use super::topology::{self, Node};
+use super::topology;
 use super::{Fleet, Reached, Story, held, id_of, node_id};
 use crate::store::fleet::{Inventory, Member, called};
 use crate::store::{Id, StoreError};
@@ -170,13 +170,13 @@ impl Fleet {
     /// They cannot be read.
     pub fn view(&self) -> Result<FleetView, StoreError> {
         let store = &self.0.store;
-        let (us, now, now_ms) = (store.node(), clock::wall(), clock::mono_us() / 1_000);
+        let (us, now) = (store.node(), clock::wall());
         let standing = self.hub().map(|hub| hub.look());
         let fleet = store.fleet()?;
         let members = store.kept_members()?;
         let inventories = store.inventories()?;
         let (reached, dials) = (held(&self.0.reached).clone(), held(&self.0.dials).clone());
-        let believed: Vec<Node> = members.iter().filter(|member| !member.is_retired).map(Node::of).collect();
+        let believed = topology::believed(&members);
         let candidates = topology::candidates(&believed);
         let coordinator = self.coordinator(standing.as_deref(), &members, us, now);
         let void = store.void_changes()?;
@@ -188,9 +188,10 @@ impl Fleet {
             let void_changes = void.get(&member.id).copied().unwrap_or_default();
             let is_disputed = member.is_retired && store.is_disputed(member.id)?;
             let is_candidate = candidates.contains(&member.id);
-            let unanswered_ms = self.silent_ms(member.id, now_ms);
-            let peer =
-                standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us, unanswered_ms));
+            let mut peer = standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us));
+            if let Some(reaching) = &mut peer {
+                reaching.silent_ms = reaching.silent_ms.or_else(|| self.unanswered_ms(member.id));
+            }
             let is_linked = peer.is_some() || dials.contains(&member.id) || believed.len() <= topology::MESH_MAX;
             let word = (!is_linked).then(|| Word {
                 is_heard: standing_now.and_then(|standing| hears(standing, member.id)),
@@ -345,13 +346,7 @@ struct Reaching<'a> {
     silent_ms: Option<u64>,
 }
 
-fn peer<'a>(
-    standing: &'a Standing,
-    node: NodeId,
-    candidates: &[Id],
-    us: Id,
-    unanswered_ms: Option<u64>,
-) -> Option<Reaching<'a>> {
+fn peer<'a>(standing: &'a Standing, node: NodeId, candidates: &[Id], us: Id) -> Option<Reaching<'a>> {
     let peer = standing.peers.get(&node)?;
     let patience_of = |node: Id| if candidates.contains(&node) { SILENT_MS } else { SELDOM_SILENT_MS };
     // A coordinator speaks as often as the other stands for election.
@@ -361,8 +356,7 @@ fn peer<'a>(
         Role::Follower { .. } | Role::Candidate | Role::Bystander => None,
     };
     let silent_ms = (clock::mono_us() / 1_000).saturating_sub(peer.heard_ms);
-    let is_silent = patience_ms.is_some_and(|patience| silent_ms > patience);
-    Some(Reaching { peer, silent_ms: if is_silent { Some(silent_ms) } else { unanswered_ms } })
+    Some(Reaching { peer, silent_ms: patience_ms.is_some_and(|patience| silent_ms > patience).then_some(silent_ms) })
 }
 
 /// How a node is that this one needs no link to.

@@ -61,7 +61,7 @@ impl PeerKey {
 }
 
 /// What is said of a request of its connection; nothing of a browser's.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Proven {
     /// The key that the other end has proven to hold.
     pub key: Option<PeerKey>,

@@ -45,6 +45,11 @@ impl Node {
     }
 }
 
+/// What counts of those that are not retired.
+pub fn believed(members: &[Member]) -> Vec<Node> {
+    members.iter().filter(|member| !member.is_retired).map(Node::of).collect()
+}
+
 /// Who stands for election, the best first: the election's own order. Of a large fleet only [`CANDIDATES_MAX`], so that a
 /// coordinator need not speak twice a second to all. If one is retired the next moves up.
 ///

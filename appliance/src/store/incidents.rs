@@ -104,10 +104,7 @@ impl Store {
     /// The records cannot be read; likewise below.
     pub fn open_incidents(&self, node: Option<Id>) -> Result<Vec<Known>, StoreError> {
         match node {
-            Some(_) => {
-                let (index, keys) = list(node, "incident_open", "incident_open_by_node");
-                self.open_in(&index, keys, PAGE_MAX)
-            }
+            Some(node) => self.open_in("incident_open_by_node", of_node(node), PAGE_MAX),
             None => {
                 let mut all: Vec<Known> = self.open_everywhere()?.values().cloned().collect();
                 all.sort_by_key(|known| Reverse(known.incident.opened_at));
@@ -166,6 +163,10 @@ impl Store {
 fn list(node: Option<Id>, all: &str, by_node: &str) -> (String, Keys) {
     match node {
         None => (all.to_owned(), Keys::All),
-        Some(node) => (by_node.to_owned(), Keys::Beginning(node.0.as_bytes().to_vec())),
+        Some(node) => (by_node.to_owned(), of_node(node)),
     }
+}
+
+fn of_node(node: Id) -> Keys {
+    Keys::Beginning(node.0.as_bytes().to_vec())
 }

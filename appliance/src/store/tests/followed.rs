@@ -32,17 +32,8 @@ fn kept(store: &Store) -> BTreeSet<(TakeId, String, bool)> {
 }
 
 fn says(store: &Store, number: u8, state: TakeState) {
-    let mut edits = Edits::by("test");
-    edits.put_facts(take(number), &Facts { state, ..facts("Hearing", i64::from(number)) });
-    store.commit(edits, moment()).unwrap();
-}
-
-/// Two nodes.
-fn two() -> (tempfile::TempDir, Store, Store) {
-    let home = tempfile::tempdir().unwrap();
-    let open = |name: &str| Store::open(&home.path().join(name), Id::of_name(name), name, moment(), || 5).unwrap().0;
-    let (here, there) = (open("here"), open("there"));
-    (home, here, there)
+    let facts = Facts { state, ..facts("Hearing", i64::from(number)) };
+    commit(store, |edits| edits.put_facts(take(number), &facts)).unwrap();
 }
 
 #[test]
@@ -61,14 +52,13 @@ fn what_runs_is_what_a_search_finds_whatever_is_said_of_it_and_wherever() {
     same(2, "begun there");
     says(&here, 1, TakeState::Paused);
     same(2, "pauses");
-    let mut edits = Edits::by("test");
-    edits.put_bin(take(2), Some(at(9)));
-    here.commit(edits, moment()).unwrap();
+    commit(&here, |edits| edits.put_bin(take(2), Some(at(9)))).unwrap();
     same(1, "in the bin");
-    let mut edits = Edits::by("test");
-    edits.put_bin(take(2), None);
-    edits.put_title(take(1), "The other hearing");
-    here.commit(edits, moment()).unwrap();
+    commit(&here, |edits| {
+        edits.put_bin(take(2), None);
+        edits.put_title(take(1), "The other hearing");
+    })
+    .unwrap();
     same(2, "out of it, and another title");
     says(&here, 1, TakeState::Ready);
     says(&there, 3, TakeState::Recording);
@@ -81,9 +71,7 @@ fn nothing_is_read_again_if_nothing_was_said_and_too_many_are_cut_short() {
     let (_folder, store) = fresh();
     says(&store, 1, TakeState::Recording);
     let before = store.running().unwrap();
-    let mut edits = Edits::by("test");
-    edits.put_setting("policy", &1);
-    store.commit(edits, moment()).unwrap();
+    commit(&store, |edits| edits.put_setting("policy", &1)).unwrap();
     assert!(Arc::ptr_eq(&before, &store.running().unwrap()), "read again for nothing");
 
     for some in 0..=RUNNING_MAX as u64 / 100 {

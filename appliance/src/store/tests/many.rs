@@ -8,16 +8,6 @@ use crate::store::recordings::Query;
 use crate::store::replacements::Replacement;
 use crate::store::rooms::{ChannelLabel, Room};
 
-const THEM: Id = Id(uuid::Uuid::from_u128(8));
-
-/// Ours and theirs, on two disks.
-fn two() -> (tempfile::TempDir, Store, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = |name: &str, node| Store::open(&folder.path().join(name), node, name, moment(), || 5).unwrap().0;
-    let (ours, theirs) = (store("ours", NODE), store("theirs", THEM));
-    (folder, ours, theirs)
-}
-
 fn found(store: &Store, query: Query) -> Vec<(TakeId, Id)> {
     let page = store.recordings(&Query { limit: 50, ..query }).unwrap();
     page.items.iter().map(|recording| (recording.id, recording.node)).collect()

@@ -21,6 +21,7 @@ use super::{Edits, Id, Moment, Opened, Store, audit};
 use crate::domain::{ClockQuality, TakeId, TakeState};
 
 const NODE: Id = Id(uuid::Uuid::from_u128(7));
+const THEM: Id = Id(uuid::Uuid::from_u128(8));
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + seconds).unwrap()
@@ -38,6 +39,14 @@ fn fresh() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).0;
     (folder, store)
+}
+
+/// Ours and theirs, on two disks.
+fn two() -> (tempfile::TempDir, Store, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |name: &str, node| Store::open(&folder.path().join(name), node, name, moment(), || 5).unwrap().0;
+    let (ours, theirs) = (store("ours", NODE), store("theirs", THEM));
+    (folder, ours, theirs)
 }
 
 /// The id of a recording that was ordered at second 0, whenever it begins.
