@@ -37,6 +37,7 @@ class Wall {
   private heardAt = Number.NEGATIVE_INFINITY;
   private quickest = Number.POSITIVE_INFINITY;
   private drawnAt = 0;
+  private saidAt = 0;
   private isLooking = false;
   private isOld = true;
   private readonly calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -114,22 +115,24 @@ class Wall {
 
   private drawAll(isForced: boolean): void {
     this.drawnAt = performance.now();
-    for (const card of this.shown) this.draw(card, isForced);
+    // All words at once: each change of them has the page laid out anew.
+    const isToSay = isForced || this.drawnAt - this.saidAt >= WORDS_MS;
+    if (isToSay) this.saidAt = this.drawnAt;
+    for (const card of this.shown) this.draw(card, isToSay);
   }
 
-  private draw(card: Levels, isForced: boolean): void {
+  private draw(card: Levels, isToSay: boolean): void {
     if (!this.colours["meter-bg"]) this.colours = palette(document.body, COLOURS);
     const place = this.places.get(card.node) ?? -1;
     const groups = this.isOld || place < 0 ? -1 : this.message.groups(place);
     card.draw(this.message, place, groups, this.width, this.colours);
-    card.say(this.message, place, groups, isForced ? 0 : performance.now());
+    card.say(this.message, place, groups, isToSay);
   }
 }
 
 class Levels extends HTMLElement {
   readonly canvas = make("canvas", { "aria-hidden": "true" });
   private readonly text = make("span", { class: "l-text num" });
-  private saidAt = 0;
 
   connectedCallback(): void {
     if (!this.firstChild) this.append(this.canvas, make("span", { class: "vh" }, "Level: "), this.text);
@@ -179,11 +182,10 @@ class Levels extends HTMLElement {
     }
   }
 
-  /** In words, once a second; at once when levels come or are not known any more, and when it is asked for (`now` 0). */
-  say(message: Message, place: number, groups: number, now: number): void {
+  /** In words, when it is time; at once when levels come or are not known any more. */
+  say(message: Message, place: number, groups: number, isToSay: boolean): void {
     const isSame = groups < 0 === (this.dataset["tone"] === "old");
-    if (now && isSame && now - this.saidAt < WORDS_MS) return;
-    this.saidAt = now || performance.now();
+    if (isSame && !isToSay) return;
     const [word, tone] = inWords(message, place, groups);
     if (this.text.textContent !== word) this.text.textContent = word;
     if (this.dataset["tone"] !== tone) this.dataset["tone"] = tone;
