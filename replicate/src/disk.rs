@@ -4,6 +4,7 @@
 //! and its mark are), `rows` (as bytes), `opening` (damage, incarnations, building anew), `writer` (the one thread that writes), `store`
 //! (what the user holds), `feed`, `flooring` (what leaves the logs). Decides nothing about entries: that is [`crate::core`].
 
+pub mod at_once;
 pub mod feed;
 pub mod flooring;
 pub mod join;

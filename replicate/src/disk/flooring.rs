@@ -4,6 +4,7 @@
 //! on a thread of its own (`replicate-floor`) that reads short pages. A cut begins it again where it is. Does not: when any of
 //! it is done, which is the hub's, and what leaves, which is [`crate::core::floor`]'s.
 
+use super::at_once::not_open;
 use super::opening::{Alarm, OpenError, open};
 use super::place::Place;
 use super::store::WriteError;
@@ -84,14 +85,12 @@ impl Shared {
 
     /// Returns the floor as of the last commit, without reading the file.
     pub fn standing(&self) -> Result<Option<Standing>, Unreadable> {
-        let missing = || Unreadable::Io("the file could not be opened again after a failure".to_string());
-        Ok(self.tables().as_ref().ok_or_else(missing)?.standing())
+        Ok(self.tables().as_ref().ok_or_else(not_open)?.standing())
     }
 
     /// Returns how far this node is with its floor, and whether a later one was said.
     pub fn stage(&self) -> Result<(Option<Stage>, bool), Unreadable> {
-        let missing = || Unreadable::Io("the file could not be opened again after a failure".to_string());
-        Ok(self.tables().as_ref().ok_or_else(missing)?.stage())
+        Ok(self.tables().as_ref().ok_or_else(not_open)?.stage())
     }
 
     /// Takes the floor that is due, and all that leaves at it. Returns whether there was one.

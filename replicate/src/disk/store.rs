@@ -3,6 +3,7 @@
 //! Any thread may hold it. Writing hands a job to the writer's thread and gets a ticket; reading takes a snapshot and
 //! never waits for the writer. It gives out plain data, never a handle of the database.
 
+use super::at_once::AtOnce;
 use super::feed::News;
 use super::flooring::{self, Step};
 use super::join::{Join, Joined};
@@ -452,6 +453,14 @@ impl Store {
         self.shared.feed.since(since, limit, timeout)
     }
 
+    /// The records as they are now, for several readings in a row.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn at_once(&self) -> Result<AtOnce<'_>, Unreadable> {
+        self.shared.at_once()
+    }
+
     /// Returns how far this node has come in a stream: what is durable here, and nothing else.
     ///
     /// # Errors
@@ -515,11 +524,11 @@ impl Records for Store {
     }
 
     fn end(&self, log: LogId) -> Result<Option<Head>, Unreadable> {
-        self.shared.read(|snapshot| snapshot.head(log))
+        self.at_once()?.end(log)
     }
 
     fn hash(&self, at: Position) -> Result<Option<Hash>, Unreadable> {
-        self.shared.read(|snapshot| exchange::hash_at(snapshot, at))
+        self.at_once()?.hash(at)
     }
 
     fn standing(&self) -> Result<Option<Standing>, Unreadable> {
@@ -533,7 +542,7 @@ impl Records for Store {
         entries_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Arc<[u8]>>, Unreadable> {
-        self.shared.read(|snapshot| exchange::tail(snapshot, log, from_seq, entries_max, bytes_max))
+        self.at_once()?.tail(log, from_seq, entries_max, bytes_max)
     }
 }
 

@@ -4,6 +4,7 @@
 //! entry does. A ticket is resolved after the commit that it speaks of, never before. There is no clock: the only wait
 //! is for company, bounded by [`GATHER_MS`], and urgent jobs do not wait.
 
+use super::at_once::AtOnce;
 use super::feed::Feed;
 use super::flooring::Step;
 use super::opening::{Alarm, OpenError, Settings, begin, open};
@@ -131,14 +132,14 @@ impl Shared {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the state as it is now. redb on damaged bytes may panic; to the reader that is damage.
+    /// The state as it is now, for several readings in a row.
+    pub fn at_once(&self) -> Result<AtOnce<'_>, Unreadable> {
+        AtOnce::of(self.tables())
+    }
+
+    /// Reads the state as it is now.
     pub fn read<T>(&self, reading: impl FnOnce(&Snapshot) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
-        let tables = self.tables();
-        let Some(tables) = tables.as_ref() else {
-            return Err(Unreadable::Io("the file could not be opened again after a failure".to_string()));
-        };
-        let read = catch_unwind(AssertUnwindSafe(|| reading(&tables.snapshot()?)));
-        read.unwrap_or_else(|_| Err(Unreadable::Damaged("the database gave up on its bytes".to_string())))
+        self.at_once()?.read(reading)
     }
 
     pub fn status(&self) -> MutexGuard<'_, Status> {

@@ -21,11 +21,13 @@ use super::queue::{Command, Grown, LinkNumber, Order, Queue, Taken};
 use super::{Ended, Event, Moments, Settings, Tell};
 use crate::core::election::{self, Election, Member, Role, Token};
 use crate::core::entry::Moment;
+use crate::core::exchange::Records;
 use crate::core::floor::fill::Kept;
 use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::Hello;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::session::{self, Clock, Input, Me, Output, Session, Told};
+use crate::core::view::Unreadable;
 use crate::disk::store::Store;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -106,6 +108,14 @@ struct Linked {
 }
 
 impl Linked {
+    fn input(&mut self, now_ms: u64, input: Input, records: &impl Records) -> Result<(), Unreadable> {
+        let is_done = self.session.input(now_ms, input, records);
+        if self.turn.is_some() {
+            self.end_turn(now_ms);
+        }
+        is_done
+    }
+
     /// Lets the next link have its turn when this one's vectors were exchanged, or it took too long.
     fn end_turn(&mut self, now_ms: u64) {
         let state = self.session.state();
@@ -315,11 +325,7 @@ impl Hub {
     /// Gives a session what happened; what it says to that is done by [`Hub::settle`].
     fn input(&mut self, number: LinkNumber, input: Input) {
         let Some(linked) = self.links.get_mut(&number) else { return };
-        let is_done = linked.session.input(self.now_ms, input, &*self.parts.store);
-        if linked.turn.is_some() {
-            linked.end_turn(self.now_ms);
-        }
-        match is_done {
+        match linked.input(self.now_ms, input, &*self.parts.store) {
             Ok(()) => self.work.push_back(Work::Pump(number)),
             Err(unreadable) => self.end(number, Ended::Unreadable(unreadable.to_string())),
         }
@@ -487,13 +493,25 @@ impl Hub {
             Grown::Logs(logs) => logs.into_iter().collect(),
             Grown::Some => Vec::new(),
         };
-        for number in self.numbers() {
-            let Some(linked) = self.links.get_mut(&number) else { continue };
-            if linked.is_slow {
-                linked.has_missed = true;
-            } else {
-                self.input(number, Input::Changed { logs: logs.clone() });
+        let mut broken = Vec::new();
+        let store = self.parts.store.clone();
+        match store.at_once() {
+            Ok(records) => {
+                for (number, linked) in &mut self.links {
+                    if linked.is_slow {
+                        linked.has_missed = true;
+                        continue;
+                    }
+                    match linked.input(self.now_ms, Input::Changed { logs: logs.clone() }, &records) {
+                        Ok(()) => self.work.push_back(Work::Pump(*number)),
+                        Err(unreadable) => broken.push((*number, unreadable)),
+                    }
+                }
             }
+            Err(unreadable) => broken.extend(self.numbers().into_iter().map(|number| (number, unreadable.clone()))),
+        }
+        for (number, unreadable) in broken {
+            self.end(number, Ended::Unreadable(unreadable.to_string()));
         }
         self.settle();
     }
