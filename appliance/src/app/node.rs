@@ -32,6 +32,9 @@ use crate::web::{App, FILES_BYTES_MAX, Wiring, router, serve};
 
 /// Threads that serve pages and calls.
 const WEB_THREADS: usize = 2;
+/// Threads that write to the other nodes' links: not those that serve pages, or a page would wait while five hundred nodes are
+/// told what it shows.
+const LINK_THREADS: usize = 1;
 /// Threads that may wait for the disk at a time.
 const WAITING_THREADS_MAX: usize = 32;
 /// How long open requests may take to end.
@@ -153,7 +156,7 @@ fn run_once(
     service::spawn_all(&mut supervisor, &parts);
     let of = (data.clone(), live.clone(), failures);
     supervisor.spawn(move || Box::new(Renderer::new(of.0.clone(), of.1.clone(), of.2.clone())));
-    let runtime = runtime()?;
+    let (runtime, links) = (runtime("web", WEB_THREADS)?, runtime("links", LINK_THREADS)?);
     let fleet = Fleet::start(fleet::Parts {
         data: data.path().to_owned(),
         access: access.clone(),
@@ -161,10 +164,12 @@ fn run_once(
         identity: identity.clone(),
         sealing,
         runtime: runtime.handle().clone(),
+        links: links.handle().clone(),
         forgetting: options.forgetting,
     });
-    let keeps = fleet.clone();
+    let (keeps, attends) = (fleet.clone(), fleet.clone());
     supervisor.spawn(move || Box::new(keeps.sealing()));
+    supervisor.spawn(move || Box::new(attends.lines()));
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),
@@ -196,6 +201,7 @@ fn run_once(
     });
     drop(announcing);
     fleet.stop();
+    links.shutdown_timeout(GRACE);
     supervisor.stop();
     let is_over = !matches!(served, Ok(Ended::Anew { .. }));
     if options.ends_capture && is_over {
@@ -220,10 +226,10 @@ fn present(access: &Access, name: &str, identity: &Identity, at: SocketAddr) {
     }
 }
 
-fn runtime() -> anyhow::Result<Runtime> {
+fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(WEB_THREADS).max_blocking_threads(WAITING_THREADS_MAX).thread_name("web").enable_all();
-    builder.build().context("the web cannot be started")
+    builder.worker_threads(threads).max_blocking_threads(WAITING_THREADS_MAX).thread_name(name).enable_all();
+    builder.build().with_context(|| format!("the threads `{name}` cannot be started"))
 }
 
 fn serve_until(

@@ -3,7 +3,8 @@
 //! Those that do not stand for election hear of the coordinator every 5 s, so that five hundred of them cost it nothing; a
 //! plug that was pulled would be told after 7 s. The kernel asks in between, at no cost to any program: a machine that
 //! confirms nothing for [`SILENT_MS`] is not reached. A program that hangs on a machine that answers is told after 7 s as
-//! before. Lives here: which lines are asked, and who is silent. Does not live here: what follows from that (`state`).
+//! before. Lives here: the loop `lines` ([`Attendant`]), which lines are asked, and who is silent. Does not live here: what
+//! follows from that (`state`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,8 +14,9 @@ use replicate::core::election::Role;
 
 use super::topology;
 use super::{Fleet, held};
+use crate::service::{Next, Worker};
 use crate::store::{Id, StoreError};
-use crate::sys::clock;
+use crate::sys::clock::{self, Now};
 use crate::sys::line::{Answers, Line};
 
 /// A machine that confirmed nothing for so long is not reached: two questions of the kernel, and what answers take. With
@@ -79,21 +81,28 @@ impl Fleet {
         Ok(nodes.into_iter().map(|node| node.id).filter(|id| !candidates.contains(id)).collect())
     }
 
-    /// Has the kernel ask whom it is to ask, and notes who does not answer. Returns whether those are others than before.
-    fn look_at_lines(&self, seldom: &BTreeSet<Id>, now_ms: u64) -> bool {
-        let mut silent = BTreeMap::new();
+    /// The loop that looks at lines.
+    pub fn lines(&self) -> Attendant {
+        Attendant { fleet: self.clone() }
+    }
+
+    /// Has the kernel ask whom it is to ask, and notes who does not answer: how many are asked, and whether those who are
+    /// silent are others than before.
+    fn look_at_lines(&self, seldom: &BTreeSet<Id>, now_ms: u64) -> (usize, bool) {
+        let (mut asked_now, mut silent) = (0, BTreeMap::new());
         for (node, asked) in held(&self.0.lines.open).iter_mut() {
             let Ok(answers) = asked.line.answers() else { continue };
             let is_to_ask = seldom.contains(node) && answers.way_us <= QUICK_US;
             if is_to_ask != asked.since_ms.is_some() && asked.line.keep_asking(is_to_ask).is_ok() {
                 asked.since_ms = is_to_ask.then_some(now_ms);
             }
+            asked_now += usize::from(asked.since_ms.is_some());
             silent.extend(asked.since_ms.and_then(|since| silent_since(answers, since, now_ms)).map(|at| (*node, at)));
         }
         let mut told = held(&self.0.lines.silent);
         let is_news = !told.keys().eq(silent.keys());
         *told = silent;
-        is_news
+        (asked_now, is_news)
     }
 }
 
@@ -103,19 +112,34 @@ fn silent_since(answers: Answers, asked_ms: u64, now_ms: u64) -> Option<u64> {
     (now_ms.saturating_sub(heard_ms.max(asked_ms)) > SILENT_MS).then_some(heard_ms)
 }
 
-/// Looks until the links end.
-pub(super) async fn keep(fleet: Fleet) {
-    while fleet.hub().is_some() {
-        tokio::time::sleep(LOOK).await;
-        let at = fleet.clone();
-        // Of records that cannot be read the store tells.
-        let looked = tokio::task::spawn_blocking(move || {
-            let seldom = at.seldom().unwrap_or_default();
-            at.look_at_lines(&seldom, clock::mono_us() / 1_000)
-        });
-        if looked.await.unwrap_or_default() {
-            fleet.0.live.bump();
+/// The loop.
+pub struct Attendant {
+    fleet: Fleet,
+}
+
+impl Worker for Attendant {
+    fn name(&self) -> &'static str {
+        "lines"
+    }
+
+    fn step(&mut self, now: Now) -> Result<Next, String> {
+        let (seldom, failed) = match self.fleet.seldom() {
+            Ok(seldom) => (seldom, None),
+            Err(error) => (BTreeSet::new(), Some(error)),
+        };
+        let (asked, is_news) = self.fleet.look_at_lines(&seldom, now.mono_us / 1_000);
+        if is_news {
+            self.fleet.0.live.bump();
         }
+        if let Some(error) = failed {
+            return Err(format!("nobody is asked, for who is a member cannot be read: {error}"));
+        }
+        let silent = held(&self.fleet.0.lines.silent).len();
+        let detail = match seldom.len() {
+            0 => "no node is spoken with seldom: heartbeats tell".to_owned(),
+            nodes => format!("the machines of {asked} of {nodes} nodes are asked, {silent} silent"),
+        };
+        Ok(Next::after(LOOK, detail))
     }
 }
 

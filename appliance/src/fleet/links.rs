@@ -23,7 +23,7 @@ use super::seen;
 use super::state;
 use super::tls::PeerKey;
 use super::topology::{self, Node};
-use super::{Fleet, Reached, held, id_of, lines, node_id, tunnel};
+use super::{Fleet, Reached, held, id_of, node_id, tunnel};
 use crate::access::acts::EditFleet;
 use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
@@ -283,10 +283,9 @@ impl Fleet {
                 Fleet(inner).heard(event);
             }
         };
-        let hub = Hub::start(self.0.store.logs(), settings, self.0.runtime.clone(), moments, keep, tell)?;
+        let hub = Hub::start(self.0.store.logs(), settings, self.0.links.clone(), moments, keep, tell)?;
         self.0.runtime.spawn(tell_of_silence(hub.clone(), self.0.live.clone()));
         self.0.runtime.spawn(tunnel::keep(self.clone(), hub.changed()));
-        self.0.runtime.spawn(lines::keep(self.clone()));
         Ok(hub)
     }
 

@@ -68,8 +68,10 @@ pub struct Parts {
     pub identity: Arc<Identity>,
     /// What envelopes for this box are opened with.
     pub sealing: Arc<BoxKey>,
-    /// Links live here.
+    /// Links are kept up and heard here.
     pub runtime: Handle,
+    /// Where links are written, apart from all else: a change goes to hundreds of nodes at once.
+    pub links: Handle,
     /// When entries leave the logs.
     pub forgetting: Forgetting,
 }
@@ -86,6 +88,7 @@ struct Inner {
     identity: Arc<Identity>,
     sealing: Arc<BoxKey>,
     runtime: Handle,
+    links: Handle,
     forgetting: Forgetting,
     hub: Mutex<Option<Hub>>,
     reached: Mutex<BTreeMap<Id, Reached>>,
@@ -165,7 +168,7 @@ impl Fleet {
 
     /// One that links to nobody.
     pub fn idle(parts: Parts) -> Self {
-        let Parts { data, access, live, identity, sealing, runtime, forgetting } = parts;
+        let Parts { data, access, live, identity, sealing, runtime, links, forgetting } = parts;
         let store = access.store().clone();
         let reached = seen::load(&data);
         Self(Arc::new(Inner {
@@ -176,6 +179,7 @@ impl Fleet {
             identity,
             sealing,
             runtime,
+            links,
             forgetting,
             hub: Mutex::default(),
             reached: Mutex::new(reached),

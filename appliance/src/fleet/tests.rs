@@ -79,6 +79,7 @@ impl Inviter {
             live,
             identity,
             sealing,
+            links: runtime.clone(),
             runtime,
             forgetting: Forgetting::default(),
         });

@@ -54,6 +54,7 @@ fn app(home: &std::path::Path, access: Access) -> App {
         identity: identity.clone(),
         sealing: Arc::new(sealing::box_key(home, &ctx(1)).unwrap().0),
         runtime: RUNTIME.handle().clone(),
+        links: RUNTIME.handle().clone(),
     });
     App::new(Wiring {
         data: DataDir::new(home),

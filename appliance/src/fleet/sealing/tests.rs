@@ -54,6 +54,7 @@ impl One {
             live,
             identity: identity.clone(),
             sealing,
+            links: runtime.clone(),
             runtime,
             forgetting: Forgetting::default(),
         };
