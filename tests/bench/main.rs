@@ -17,6 +17,7 @@ mod figure;
 mod files;
 mod fleet;
 mod many;
+mod missed;
 mod node;
 mod peers;
 mod pixels;
@@ -34,8 +35,8 @@ use figure::Sheet;
 use std::process::ExitCode;
 
 /// Groups in their order: the long one last.
-const GROUPS: [&str; 11] =
-    ["store", "node", "fleet", "many", "wall", "called", "record", "prompt", "files", "recover", "exact"];
+const GROUPS: [&str; 12] =
+    ["store", "node", "fleet", "missed", "many", "wall", "called", "record", "prompt", "files", "recover", "exact"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever it was given.
@@ -80,6 +81,7 @@ fn run(group: &str, sheet: &Sheet, is_quick: bool) {
         "node" => node::measure(sheet, is_quick),
         "fleet" if is_quick => fleet::measure(sheet, fleet::Effort { killed: 5, cut_off: 6, acts: 3, still: 4 }),
         "fleet" => fleet::measure(sheet, fleet::Effort { killed: 100, cut_off: 200, acts: 10, still: 10 }),
+        "missed" => missed::measure(sheet, if is_quick { 2 } else { 20 }),
         "many" if is_quick => many::measure(sheet, many::Effort { peers: 100, trials: 5, still: 10, cuts: 1 }),
         "many" => many::measure(sheet, many::Effort { peers: 499, trials: 25, still: 30, cuts: 3 }),
         "wall" if is_quick => wall::many_rooms(sheet, wall::Effort { peers: 60, seconds: 20 }),

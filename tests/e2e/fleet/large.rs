@@ -45,12 +45,7 @@ const HEARTBEATS_TELL_S: u64 = 7;
 #[test]
 fn of_many_nodes_one_that_does_not_stand_is_missed_before_its_next_word_is_due() {
     let Some(cables) = Cables::lay(NODES) else { return };
-    let first = Member::at(&cables, 0).claimed();
-    let mut members = vec![first];
-    for node in 1..NODES {
-        let newcomer = members[0].lets_in(Member::at(&cables, node));
-        members.push(newcomer);
-    }
+    let members = Member::fleet_on(&cables, NODES);
     let coordinator = wait_settled(&members.iter().collect::<Vec<_>>());
     let boss = members.iter().find(|member| member.id() == coordinator).expect("one of them");
     let stands = |member: &Member| boss.says_of(&member.id()).is_none_or(|said| said["is_candidate"] == true);
