@@ -167,9 +167,7 @@ fn run_once(
         links: links.handle().clone(),
         forgetting: options.forgetting,
     });
-    let (keeps, attends) = (fleet.clone(), fleet.clone());
-    supervisor.spawn(move || Box::new(keeps.sealing()));
-    supervisor.spawn(move || Box::new(attends.lines()));
+    fleet::spawn_all(&mut supervisor, &fleet);
     let app = App::new(Wiring {
         data: data.clone(),
         access: access.clone(),

@@ -82,7 +82,7 @@ impl Fleet {
     }
 
     /// The loop that looks at lines.
-    pub fn lines(&self) -> Attendant {
+    pub(super) fn lines(&self) -> Attendant {
         Attendant { fleet: self.clone() }
     }
 
@@ -113,7 +113,7 @@ fn silent_since(answers: Answers, asked_ms: u64, now_ms: u64) -> Option<u64> {
 }
 
 /// The loop.
-pub struct Attendant {
+pub(super) struct Attendant {
     fleet: Fleet,
 }
 

@@ -43,7 +43,7 @@ use crate::access::Access;
 use crate::access::identity::Identity;
 use crate::access::sealing::BoxKey;
 use crate::service::live::Live;
-use crate::service::moment;
+use crate::service::{Supervisor, moment};
 use crate::store::fleet::Member;
 use crate::store::{Id, Store, StoreError};
 use crate::sys::clock;
@@ -138,6 +138,13 @@ pub struct Story {
     pub kind: &'static str,
     /// A sentence.
     pub text: String,
+}
+
+/// The loops that keep a fleet.
+pub fn spawn_all(supervisor: &mut Supervisor, fleet: &Fleet) {
+    let (keeps, attends) = (fleet.clone(), fleet.clone());
+    supervisor.spawn(move || Box::new(keeps.sealing()));
+    supervisor.spawn(move || Box::new(attends.lines()));
 }
 
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
