@@ -36,6 +36,31 @@ async function steer({ page }) {
   assert((await marks.count()) >= 2, "the mark and the pause are not listed with the recording");
 }
 
+/** An answer that was drawn before the recording ran, and comes after the stream told that it does, has the last word in nothing. */
+async function lateAnswer({ page }) {
+  await stopAll({ page });
+  const stale = await (await page.request.get("/")).text();
+  await page.route("**/recordings/start", async (route) => {
+    await route.fetch();
+    await banner(page, "Recording");
+    await route.fulfill({ status: 200, contentType: "text/html", body: stale });
+  });
+  await page.evaluate(() => {
+    const isAnswer = (event) => event.detail.ctx.sourceElement.id !== "live";
+    window.said = [];
+    document.addEventListener("htmx:after:swap", (event) => {
+      if (isAnswer(event)) window.said.push(document.querySelector("#banner .banner-word").textContent.trim());
+    });
+  });
+  await start(page, "Told before it was answered");
+  await page.waitForFunction(() => window.said.length > 0);
+  assert((await page.evaluate(() => window.said)).join() === "Not recording", "the answer was not late: this claims nothing");
+  await banner(page, "Recording");
+  await page.locator('rk-conn[data-state="live"]').waitFor({ state: "attached" });
+  await page.unroute("**/recordings/start");
+  await stopAll({ page });
+}
+
 /** Columns of the canvas that differ from their left neighbour: a time line without peaks has next to none. */
 const unevenColumns = () => {
   const canvas = document.querySelector("rk-wave canvas");
@@ -177,6 +202,7 @@ export const session = [
   ["a recording's waveform is drawn, it plays and it seeks", play],
   ["a recording can be heard while it is made", playWhileRecording],
   ["the page of a running recording grows with it", growing],
+  ["what the stream told is not taken back by an answer that comes later", lateAnswer],
   ["a hostile title is only words", hostile],
   ["a delete is undone by one press", undo],
   ["a title is edited, and what is in the bin is not listed", edit],

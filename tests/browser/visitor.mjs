@@ -38,7 +38,13 @@ export async function logIn(page, { email, password }) {
 }
 
 /** Waits until the banner of Now says this word, and no other: "Not recording" has "recording" in it. */
-export const banner = (page, word) => page.locator("#banner .banner-word", { hasText: new RegExp(`^\\s*${word}\\s*$`) }).waitFor();
+export async function banner(page, word) {
+  const found = page.locator("#banner .banner-word", { hasText: new RegExp(`^\\s*${word}\\s*$`) });
+  await found.waitFor().catch(async (error) => {
+    const shown = async (id) => (await page.locator(id).allInnerTexts()).join(" ").replaceAll(/\s+/g, " ");
+    throw new Error(`not "${word}" but "${await shown("#banner")}" is said; flash "${await shown("#flash")}"; ${error.message}`);
+  });
+}
 
 /** Presses the key of that name beside the recorder. */
 export const press = (page, name) => page.locator("#transport .keys").first().getByRole("button", { name, exact: true }).click();

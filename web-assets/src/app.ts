@@ -3,6 +3,7 @@ import "htmx.org/dist/htmx.esm.js";
 import "htmx.org/dist/ext/hx-sse.js";
 import "./times";
 import "./connection";
+import "./stream";
 import { icon, make } from "./html";
 import { startKeys } from "./keys";
 
