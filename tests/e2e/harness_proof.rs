@@ -96,7 +96,8 @@ fn a_client_that_hangs_loses_frames_and_must_say_so() {
     let take = recorder.finish(folder.path());
     assert!(!take.gaps.is_empty());
     let report = Report::of_take(folder.path(), &take);
-    report.assert_declared(&take, 0);
+    // Who was called in no period of a while cannot know that JACK counted one of them twice.
+    report.assert_declared(&take, feed.went_back());
     assert_fails("not declared", || report.assert_declared(&Take { gaps: vec![], ..take.clone() }, 0));
 }
 

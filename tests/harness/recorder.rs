@@ -82,7 +82,8 @@ impl Recorder {
 impl ProcessHandler for Tape {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
         let (now, at) = (scope.last_frame_time(), self.planar[0].len());
-        let missing = self.expected.map_or(0, |expected| now.wrapping_sub(expected)) as usize;
+        // After an xrun JACK may name a period's time twice: nothing is missing then.
+        let missing = self.expected.map_or(0, |expected| (now.wrapping_sub(expected) as i32).max(0)) as usize;
         if self.is_over.load(Ordering::Acquire) || at + missing + scope.n_frames() as usize > self.limit {
             return Control::Continue;
         }
