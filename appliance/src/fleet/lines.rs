@@ -123,19 +123,14 @@ impl Worker for Attendant {
     }
 
     fn step(&mut self, now: Now) -> Result<Next, String> {
-        let (seldom, failed) = match self.fleet.seldom() {
-            Ok(seldom) => (seldom, None),
-            Err(error) => (BTreeSet::new(), Some(error)),
-        };
-        let (asked, is_news) = self.fleet.look_at_lines(&seldom, now.mono_us / 1_000);
+        let (seldom, nobody) = (self.fleet.seldom(), BTreeSet::new());
+        let (asked, is_news) = self.fleet.look_at_lines(seldom.as_ref().unwrap_or(&nobody), now.mono_us / 1_000);
         if is_news {
             self.fleet.0.live.bump();
         }
-        if let Some(error) = failed {
-            return Err(format!("nobody is asked, for who is a member cannot be read: {error}"));
-        }
+        let why = |error| format!("nobody is asked, for who is a member cannot be read: {error}");
         let silent = held(&self.fleet.0.lines.silent).len();
-        let detail = match seldom.len() {
+        let detail = match seldom.map_err(why)?.len() {
             0 => "no node is spoken with seldom: heartbeats tell".to_owned(),
             nodes => format!("the machines of {asked} of {nodes} nodes are asked, {silent} silent"),
         };

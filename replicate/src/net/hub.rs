@@ -493,27 +493,31 @@ impl Hub {
             Grown::Logs(logs) => logs.into_iter().collect(),
             Grown::Some => Vec::new(),
         };
-        let mut broken = Vec::new();
         let store = self.parts.store.clone();
-        match store.at_once() {
-            Ok(records) => {
-                for (number, linked) in &mut self.links {
-                    if linked.is_slow {
-                        linked.has_missed = true;
-                        continue;
-                    }
-                    match linked.input(self.now_ms, Input::Changed { logs: logs.clone() }, &records) {
-                        Ok(()) => self.work.push_back(Work::Pump(*number)),
-                        Err(unreadable) => broken.push((*number, unreadable)),
-                    }
-                }
-            }
-            Err(unreadable) => broken.extend(self.numbers().into_iter().map(|number| (number, unreadable.clone()))),
-        }
-        for (number, unreadable) in broken {
+        for (number, unreadable) in self.tell_all(&logs, &store) {
             self.end(number, Ended::Unreadable(unreadable.to_string()));
         }
         self.settle();
+    }
+
+    /// Tells sessions which logs have grown, all from one reading of the records, as long as their links take what they say.
+    /// Returns those that could not read them.
+    fn tell_all(&mut self, logs: &[LogId], store: &Store) -> Vec<(LinkNumber, Unreadable)> {
+        let records = store.at_once();
+        let mut broken = Vec::new();
+        for (number, linked) in &mut self.links {
+            if linked.is_slow {
+                linked.has_missed = true;
+                continue;
+            }
+            let changed = Input::Changed { logs: logs.to_vec() };
+            let told = records.as_ref().map_err(Clone::clone);
+            match told.and_then(|records| linked.input(self.now_ms, changed, records)) {
+                Ok(()) => self.work.push_back(Work::Pump(*number)),
+                Err(unreadable) => broken.push((*number, unreadable)),
+            }
+        }
+        broken
     }
 
     fn roster(&mut self, members: Vec<election::Member>) {
