@@ -132,7 +132,35 @@ async function manyRooms({ page }) {
   }
 }
 
+/** Clocks that began at different times show their seconds in the same frames: each by itself would have all frames drawn. */
+async function clocksStepTogether({ page }) {
+  await page.goto("/help");
+  const told = await page.evaluate(async (clocks) => {
+    const place = document.querySelector("main").appendChild(document.createElement("p"));
+    for (let clock = 0; clock < clocks; clock++) {
+      await new Promise(requestAnimationFrame);
+      place.insertAdjacentHTML("beforeend", "<rk-elapsed data-seconds='7' data-running></rk-elapsed>");
+    }
+    const texts = () => [...place.children].map((clock) => clock.textContent);
+    const before = texts();
+    let steps = 0;
+    await new Promise((done) => {
+      const last = Number(before[0].split(":")[2]) + 5;
+      new MutationObserver(() => {
+        steps++;
+        if (Number(place.firstChild.textContent.split(":")[2]) >= last) done();
+      }).observe(place, { childList: true, characterData: true, subtree: true });
+    });
+    const still = texts().filter((text, clock) => text === before[clock]).length;
+    place.remove();
+    return { steps, still };
+  }, 60);
+  assert(told.still === 0, `${told.still} clocks stand still`);
+  assert(told.steps <= 30, `60 clocks changed the page ${told.steps} times in five seconds`);
+}
+
 export const wall = [
+  ["clocks step together", clocksStepTogether],
   ["the wall shows levels that move", levelsMove],
   ["a room is heard from the wall and quiet again", heard],
   ["a room is heard from Now and quiet again", heardHere],

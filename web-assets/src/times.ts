@@ -1,17 +1,21 @@
 /** `<rk-elapsed data-seconds data-running>` and `<rk-countdown data-seconds>`: times that move without the server. */
 import { clockText } from "./html";
 
+const BEAT_MS = 250;
+
 abstract class Ticking extends HTMLElement {
   static readonly observedAttributes = ["data-seconds", "data-running"];
+  /** All that run step together: two hundred clocks by themselves would have the page laid out anew in every frame. */
+  private static readonly running = new Set<Ticking>();
+  private static beat = 0;
   private from = 0;
-  private timer = 0;
 
   connectedCallback(): void {
     this.begin();
   }
 
   disconnectedCallback(): void {
-    clearInterval(this.timer);
+    this.rest();
   }
 
   attributeChangedCallback(): void {
@@ -22,11 +26,20 @@ abstract class Ticking extends HTMLElement {
   protected abstract get isRunning(): boolean;
 
   private begin(): void {
-    // Monotonic time: the browser's wall clock may be anything.
-    this.from = performance.now();
-    clearInterval(this.timer);
+    // Monotonic time: the browser's wall clock may be anything. By whole seconds: then all clocks of a page change at once, and
+    // it is laid out once a second. What the node told was cut to seconds as well.
+    this.from = Math.floor(performance.now() / 1000) * 1000;
     this.tick();
-    if (this.isRunning) this.timer = window.setInterval(() => this.tick(), 250);
+    if (!this.isRunning) return this.rest();
+    Ticking.running.add(this);
+    Ticking.beat ||= window.setInterval(() => Ticking.running.forEach((one) => one.tick()), BEAT_MS);
+  }
+
+  private rest(): void {
+    Ticking.running.delete(this);
+    if (Ticking.running.size) return;
+    clearInterval(Ticking.beat);
+    Ticking.beat = 0;
   }
 
   private tick(): void {
