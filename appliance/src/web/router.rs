@@ -1,11 +1,12 @@
 //! Every URL on one screen.
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use tower::Layer;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
@@ -155,7 +156,8 @@ pub fn router(app: App, is_tls: bool) -> Router {
         .and(NotForContentType::const_new("text/event-stream"));
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth);
     let (api, _) = api().split_for_parts();
-    api.fallback(not_found)
+    let whole = api
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), whose::carry))
         .merge(pages())
@@ -164,17 +166,30 @@ pub fn router(app: App, is_tls: bool) -> Router {
         .layer(compression)
         .layer(middleware::from_fn_with_state(app.clone(), origin::guard))
         .layer(Extension(IsTls(is_tls)))
-        .with_state(app)
+        .with_state(app.clone());
+    // Around all routes: what is changed here decides which of them is taken.
+    Router::new().fallback_service(middleware::map_request_with_state(app, own_calls).layer(whole))
 }
 
-async fn not_found(request: axum::extract::Request) -> axum::response::Response {
+/// A call to this very node is a request to it: who goes through all nodes need not know by which of them they go.
+async fn own_calls(State(app): State<App>, mut request: Request) -> Request {
+    let rest = fleet::called(request.uri().path()).filter(|(node, _)| node.parse() == Ok(app.store.node()));
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let here = rest.and_then(|(_, rest)| format!("/api/v1/{rest}{query}").parse::<Uri>().ok());
+    if let Some(here) = here {
+        *request.uri_mut() = here;
+    }
+    request
+}
+
+async fn not_found(request: Request) -> axum::response::Response {
     let is_page = !request.uri().path().starts_with("/api/");
     let problem = Problem::not_found("page");
     if is_page { pages::error(problem) } else { problem.into_response() }
 }
 
 /// A form's address that is asked for as a page (loaded again, or kept as a bookmark) leads to the page of that form.
-async fn back_to_page(request: axum::extract::Request) -> axum::response::Response {
+async fn back_to_page(request: Request) -> axum::response::Response {
     match *request.method() == Method::GET {
         true => Redirect::to(&page_of(request.uri().path())).into_response(),
         false => wrong_method().await.into_response(),

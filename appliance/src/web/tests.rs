@@ -194,6 +194,18 @@ fn who_has_a_place_in_one_room_sees_nothing_of_another() {
 }
 
 #[tokio::test]
+async fn a_call_to_the_very_node_is_a_request_to_it() {
+    let two = Two::new();
+    let call = |rest: &str| format!("/api/v1/nodes/{}/calls/{rest}", two.app.store.node());
+    let (status, said) = two.ask("GET", &call("recordings?limit=1")).await;
+    assert_eq!((status, said["items"].as_array().unwrap().len()), (StatusCode::OK, 1), "{said}");
+    assert_eq!(two.ask("DELETE", &call("recordings")).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(two.ask("GET", &call("nothing")).await.0, StatusCode::NOT_FOUND);
+    let (status, said) = two.ask("GET", &format!("/api/v1/nodes/{}/calls/recordings", two.their_id())).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "{said}");
+}
+
+#[tokio::test]
 async fn audio_of_another_node_is_told_to_be_there() {
     let two = Two::new();
     let (theirs, node) = (two.theirs_id, two.their_id());
