@@ -5,7 +5,15 @@
 
 const SAY_AFTER_MS = 1500;
 
+interface Told {
+  connection?: { status?: number; attempt?: number };
+}
+
+const toldOf = (event: Event): Told => (event as CustomEvent<Told | null>).detail ?? {};
+
 class Connection extends HTMLElement {
+  /** The stream that came last: one that begins anew ends the one before, at its own time. */
+  private current: Told["connection"];
   private away = 0;
   private timer = 0;
 
@@ -28,8 +36,9 @@ class Connection extends HTMLElement {
   }
 
   private readonly hasCome = (event: Event): void => {
-    const status = (event as CustomEvent<{ connection?: { status?: number } }>).detail.connection?.status ?? 200;
-    if (status >= 400) return this.hasGone();
+    const { connection } = toldOf(event);
+    this.current = connection;
+    if ((connection?.status ?? 200) >= 400) return this.hasGone(event);
     clearInterval(this.timer);
     this.away = 0;
     this.dataset["state"] = "live";
@@ -38,12 +47,13 @@ class Connection extends HTMLElement {
   };
 
   private readonly mayHaveGone = (event: Event): void => {
-    const attempt = (event as CustomEvent<{ connection?: { attempt?: number } }>).detail.connection?.attempt ?? 0;
-    if (attempt > 0) this.hasGone();
+    if ((toldOf(event).connection?.attempt ?? 0) > 0) this.hasGone(event);
   };
 
-  private readonly hasGone = (): void => {
-    if (this.away) return;
+  private readonly hasGone = (event: Event): void => {
+    const { connection } = toldOf(event);
+    const isAnother = connection !== undefined && this.current !== undefined && connection !== this.current;
+    if (this.away || isAnother) return;
     this.away = performance.now();
     clearInterval(this.timer);
     this.timer = window.setInterval(() => this.say(), 1000);
