@@ -1,7 +1,7 @@
 //! What must hold in every millisecond, and what must have become of it in the end.
 
 use crate::machine::{LINKS_MAX, Machine, Running, name};
-use crate::world::is_like;
+use crate::world::{is_as_far, is_like};
 use replicate::core::election::Role;
 use replicate::core::session::Reason;
 use replicate::net::{Ended, Event, HEARD_BYTES_MAX, LEAVING_MAX, LINK_HEARD_BYTES_MAX, MESSAGE_BYTES_MAX, PeerState};
@@ -119,7 +119,7 @@ pub fn is_whole(machines: &[Rc<Machine>]) -> bool {
         |role: Role| matches!(role, Role::Coordinator { token, .. } | Role::Follower { token, .. } if token == reign);
     is_linked
         && looks.iter().all(|(_, look)| obeys(look.election.role))
-        && machines[1..].iter().all(|other| is_like(&machines[0], other))
+        && [is_as_far, is_like].iter().all(|is_so| machines[1..].iter().all(|other| is_so(&machines[0], other)))
 }
 
 /// Nothing is left of the links of hubs that have stopped: no place, no permit, no task.
