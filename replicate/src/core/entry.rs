@@ -341,6 +341,10 @@ pub fn is_name(text: &str) -> bool {
 
 /// Counts brackets outside strings; wrong JSON may be counted wrongly, the parser finds it.
 pub(crate) fn is_nested_deeper(json: &[u8], limit: usize) -> bool {
+    // Nothing is deeper than it has brackets: to count them all takes a tenth of the time, and nearly all have few.
+    if json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= limit {
+        return false;
+    }
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {
         match byte {
