@@ -26,8 +26,6 @@ struct Shared {
     /// Frame time behind the last period played.
     position: AtomicU32,
     xruns: AtomicU32,
-    /// How far JACK's counter has gone back in all.
-    went_back: AtomicU32,
     /// A file plays from the moment it is set.
     plays: AtomicBool,
     /// `None` plays tags.
@@ -50,7 +48,6 @@ impl Feed {
             ports: Mutex::new(Vec::new()),
             position: AtomicU32::new(0),
             xruns: AtomicU32::new(0),
-            went_back: AtomicU32::new(0),
             plays: AtomicBool::new(file.is_none()),
             file,
         });
@@ -67,8 +64,7 @@ impl Feed {
         let client = open_client("feed", &server.name);
         let ports = (1..=self.channels).map(|number| Some(register(&client, number))).collect();
         *self.shared.lock() = ports;
-        self.shared.went_back.store(0, Ordering::Relaxed);
-        let player = Player { shared: self.shared.clone(), file_frame: 0, expected: None };
+        let player = Player { shared: self.shared.clone(), file_frame: 0, expected: None, offset: 0 };
         let active = client.activate_async(Ears { shared: self.shared.clone() }, player);
         self.client = Some(active.expect("the feed starts"));
         self.play(1);
@@ -97,11 +93,6 @@ impl Feed {
     /// Times the server told of late cycles.
     pub fn xruns(&self) -> u32 {
         self.shared.xruns.load(Ordering::Relaxed)
-    }
-
-    /// Frames by which JACK's counter has gone back after xruns: so much more was played than any listener can tell from it.
-    pub fn went_back(&self) -> u64 {
-        self.shared.went_back.load(Ordering::Relaxed).into()
     }
 
     /// Waits until every port has a listener; a file begins to play then.
@@ -166,6 +157,8 @@ struct Player {
     file_frame: usize,
     /// The time JACK should name next.
     expected: Option<u32>,
+    /// How far JACK's counter has gone back in all.
+    offset: u32,
 }
 
 impl ProcessHandler for Player {
@@ -173,9 +166,9 @@ impl ProcessHandler for Player {
         // After an xrun JACK may name a period's time twice; what is played goes on all the same, as a source would.
         let told = scope.last_frame_time();
         let back = self.expected.map_or(0, |expected| (expected.wrapping_sub(told) as i32).max(0) as u32);
-        let went_back = self.shared.went_back.fetch_add(back, Ordering::Relaxed).wrapping_add(back);
+        self.offset = self.offset.wrapping_add(back);
         self.expected = Some(told.wrapping_add(scope.n_frames()));
-        let now = told.wrapping_add(went_back);
+        let now = told.wrapping_add(self.offset);
         let plays = self.shared.plays.load(Ordering::Acquire);
         for (channel, port) in self.shared.lock().iter_mut().enumerate() {
             let Some(port) = port else { continue };
