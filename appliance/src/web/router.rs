@@ -1,7 +1,7 @@
 //! Every URL on one screen.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, Uri};
+use axum::http::Method;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
@@ -173,10 +173,8 @@ pub fn router(app: App, is_tls: bool) -> Router {
 
 /// A call to this very node is a request to it: who goes through all nodes need not know by which of them they go.
 async fn own_calls(State(app): State<App>, mut request: Request) -> Request {
-    let rest = fleet::called(request.uri().path()).filter(|(node, _)| node.parse() == Ok(app.store.node()));
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let here = rest.and_then(|(_, rest)| format!("/api/v1/{rest}{query}").parse::<Uri>().ok());
-    if let Some(here) = here {
+    let ours = fleet::called(request.uri()).filter(|(node, _)| node.parse() == Ok(app.store.node()));
+    if let Some(Ok(here)) = ours.map(|(_, here)| here.parse()) {
         *request.uri_mut() = here;
     }
     request

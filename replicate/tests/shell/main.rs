@@ -81,7 +81,7 @@ fn days_over_a_network_keep_the_laws_3() {
     part(3);
 }
 
-/// With this bug a law must break, with the slow reader or on one of the days. A test each: what breaks late takes minutes.
+/// With this bug a law must break, with the slow reader or on one of the days. A test each: none waits for another.
 fn is_found(bug: Mutant) {
     std::panic::set_hook(Box::new(|_| {}));
     mutant::switch(Some(bug));

@@ -354,16 +354,17 @@ pub fn renew(app: &App, caller: &Caller) -> Result<(), Problem> {
 /// A call to another node's own `/api/v1/…`, as the person who asks. That node looks their rights up and writes its journal.
 pub async fn call(State(app): State<App>, Perhaps(caller): Perhaps, request: Request) -> Result<Response, Problem> {
     let caller = caller.ok_or_else(Problem::unauthenticated)?;
-    let (node, rest) = called(request.uri().path()).ok_or_else(|| Problem::not_found("node"))?;
+    let (node, target) = called(request.uri()).ok_or_else(|| Problem::not_found("node"))?;
     let node = read_id(node, "node")?;
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let target: Uri = format!("/api/v1/{rest}{query}").parse().map_err(|_| Problem::not_found("thing"))?;
+    let target: Uri = target.parse().map_err(|_| Problem::not_found("thing"))?;
     forward(&app, &caller, node, target, request).await
 }
 
-/// Whom a path calls, and for what.
-pub fn called(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("/api/v1/nodes/")?.split_once("/calls/")
+/// Whom a call is to, and the address that is asked for there; none if it is no call.
+pub fn called(uri: &Uri) -> Option<(&str, String)> {
+    let (node, rest) = uri.path().strip_prefix("/api/v1/nodes/")?.split_once("/calls/")?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some((node, format!("/api/v1/{rest}{query}")))
 }
 
 /// Sends a request to another node (or to this one's own router never: who asks for that is told so) and gives its answer.
