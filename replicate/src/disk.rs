@@ -26,6 +26,7 @@ use crate::core::index::Span;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::record::RecordKey;
 use crate::core::view::{Changes, Doom, Head, Unreadable, View};
+use crate::core::wish::Wish;
 pub use redb::StorageBackend;
 pub use redb::backends::FileBackend;
 use redb::{
@@ -145,6 +146,8 @@ pub(crate) struct Tables {
 struct Below {
     own: Option<Standing>,
     proposed: Option<Arc<Proposed>>,
+    /// Which logs are kept here. Not in the file: whoever opens it says so.
+    wish: Wish,
 }
 
 /// What opening found.
@@ -220,6 +223,11 @@ impl Tables {
         let tx = self.db.begin_read().map_err(unreadable)?;
         let below = self.floor.read().unwrap_or_else(PoisonError::into_inner).clone();
         Snapshot::of(&tx, below)
+    }
+
+    /// Says which logs are kept here, for what is read from now on.
+    pub fn keep(&self, wish: Wish) {
+        self.floor.write().unwrap_or_else(PoisonError::into_inner).wish = wish;
     }
 
     /// Returns the floor as of the last commit.
@@ -568,5 +576,9 @@ impl View for Snapshot {
 
     fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
         Ok(self.below.proposed.clone())
+    }
+
+    fn wish(&self) -> Wish {
+        self.below.wish
     }
 }

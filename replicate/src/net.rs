@@ -79,7 +79,7 @@ pub struct Settings {
     pub kinds: BTreeMap<String, u32>,
     /// What this node can do beyond the protocol.
     pub features: Vec<String>,
-    /// Streams it wants from its peers.
+    /// Streams of which it keeps every log, so that it wants them from its peers: see [`Hub::keep`].
     pub wants: Vec<Stream>,
     /// How long sessions wait.
     pub session: session::Limits,
@@ -363,6 +363,13 @@ impl Hub {
     /// back they are below it. A person has been told before.
     pub fn lapsed(&self, nodes: impl IntoIterator<Item = NodeId>) {
         self.0.queue.push(Order::Command(Command::Lapsed(nodes.into_iter().collect())));
+    }
+
+    /// Says of which streams this node keeps every log; of the others it keeps its own. All links begin anew, when that is
+    /// another wish. Where a floor stands, more is kept only once a peer is there that can tell what was kept below it.
+    /// What is here already stays.
+    pub fn keep(&self, streams: &[Stream]) {
+        self.0.queue.push(Order::Command(Command::Keep(streams.to_vec())));
     }
 
     /// Returns what there is to see, as of a tenth of a second ago at most. Cheap.

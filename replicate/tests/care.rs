@@ -213,7 +213,7 @@ fn with_one_that_keeps_nothing(fleet: &Fleet, one: &Running) -> (Ended, u64) {
         build: "keeps nothing".to_string(),
         kinds: BTreeMap::new(),
         features: Vec::new(),
-        wants: Vec::new(),
+        wants: vec![Stream::Sec],
         seen: Token::NONE,
         time: Time { wall: 0, q: Quality::Unset },
         floor: Vec::new(),

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 10_000;
 
-const OF_RECORDS: [Mutant; 28] = [
+const OF_RECORDS: [Mutant; 31] = [
     Mutant::AckBeforeCommit,
     Mutant::VectorBeforeData,
     Mutant::EchoStorm,
@@ -45,6 +45,9 @@ const OF_RECORDS: [Mutant; 28] = [
     Mutant::FilledOverAPart,
     Mutant::FilledByAnybody,
     Mutant::BelowTheFloorIgnored,
+    Mutant::PastForgotten,
+    Mutant::UnkeptSent,
+    Mutant::FloorOfUnkept,
     Mutant::TornCommit,
 ];
 

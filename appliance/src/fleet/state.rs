@@ -485,6 +485,7 @@ mod tests {
             links: 0,
             traffic: Traffic::default(),
             floor: FloorLook::default(),
+            keeps_all: true,
         }
     }
 

@@ -189,11 +189,13 @@ pub enum Due {
     /// This node has all below it and should take it.
     Take(Arc<Proposed>),
     /// It is not above this node's own, which is thus one that the fleet went past: said by one that did not know of the
-    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew.
+    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew. Or it is about
+    /// logs that this node does not keep.
     Astray,
 }
 
-/// Returns what there is to do: see [`Due`].
+/// Returns what there is to do: see [`Due`]. Logs that this node does not keep it need not have; but of those the floor's hash
+/// is only known where it stands already, so a floor that moves there is taken by beginning anew.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
@@ -214,12 +216,15 @@ pub fn due(view: &impl View) -> Result<Due, Unreadable> {
     if !is_above {
         return Ok(Due::Astray);
     }
+    let (wish, mut is_known) = (view.wish(), true);
     for (log, seq) in &next.ends {
-        if view.head(*log)?.is_none_or(|head| head.seq < *seq) {
+        if !wish.covers(*log) {
+            is_known &= own.as_ref().is_some_and(|own| own.floor.end(*log) == *seq);
+        } else if view.head(*log)?.is_none_or(|head| head.seq < *seq) {
             return Ok(Due::Nothing);
         }
     }
-    Ok(Due::Take(next))
+    Ok(if is_known { Due::Take(next) } else { Due::Astray })
 }
 
 /// The sequence number that an entry's bytes give.

@@ -7,6 +7,7 @@ use crate::core::floor::{Proposed, Standing};
 use crate::core::id::{Dot, LogId, Position};
 use crate::core::record::RecordKey;
 use crate::core::view::{Changes, Doom, Head, Unreadable, View};
+use crate::core::wish::Wish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Memory {
     lamport: u64,
     floor: Option<Standing>,
     proposed: Option<Arc<Proposed>>,
+    /// Which logs this node keeps.
+    pub wish: Wish,
 }
 
 impl Memory {
@@ -119,5 +122,9 @@ impl View for Memory {
 
     fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
         Ok(self.proposed.clone())
+    }
+
+    fn wish(&self) -> Wish {
+        self.wish
     }
 }

@@ -9,6 +9,7 @@ use crate::core::exchange::Mark;
 use crate::core::floor::fill::Kept;
 use crate::core::floor::{FloorName, Stage};
 use crate::core::id::{BootId, Dot, LogId, NodeId, Origin, Position, Stream};
+use crate::core::wish::Wish;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,9 @@ pub const QUARANTINED: &str = "quarantined";
 pub const CHOSEN: &str = "chosen";
 /// A hello's feature: the speaker knows what a floor is.
 pub const FLOOR: &str = "floor";
+/// The word among a hello's features by which a node says that it knows what it means to be told a vector of a stream that the
+/// speaker does not want: of that stream the speaker wants its own node's logs.
+pub const PAST: &str = "past";
 /// Length of a reason given to a peer in bytes.
 pub const WHY_BYTES_MAX: usize = 1024;
 
@@ -112,7 +116,8 @@ pub struct Hello {
     /// What it can do beyond the protocol.
     #[serde(default)]
     pub features: Vec<String>,
-    /// Streams it wants: it sends a vector of each.
+    /// Streams it wants: it sends a vector of each. Of the others it wants its own node's logs, and tells of those to who
+    /// knows [`PAST`].
     #[serde(default)]
     pub wants: Vec<Stream>,
     /// The greatest token of a coordinator it has seen.
@@ -163,6 +168,16 @@ pub enum FloorWord {
 }
 
 impl Hello {
+    /// Returns which logs it keeps.
+    pub fn wish(&self) -> Wish {
+        Wish::of(self.node, &self.wants)
+    }
+
+    /// Whether it can be asked for a node's own logs of a stream alone.
+    pub fn knows_past(&self) -> bool {
+        self.features.iter().any(|feature| feature == PAST)
+    }
+
     /// Whether the speaker's build knows what a floor is.
     pub fn knows_floors(&self) -> bool {
         self.features.iter().any(|feature| feature == FLOOR)

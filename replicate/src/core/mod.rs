@@ -22,4 +22,5 @@ pub mod schema;
 pub mod session;
 pub mod view;
 pub mod wire;
+pub mod wish;
 pub mod write;

@@ -62,6 +62,12 @@ pub enum Mutant {
     FilledByAnybody,
     /// A node that is below the floor goes on as if it were not.
     BelowTheFloorIgnored,
+    /// A node that does not keep everything does not ask for its own past.
+    PastForgotten,
+    /// Who does not keep everything is sent everything.
+    UnkeptSent,
+    /// A floor moves in logs that one who is asked does not keep.
+    FloorOfUnkept,
     /// The log's end is kept in one durable step and the entries in the next.
     TornCommit,
     /// A hub keeps a link whose peer is silent (this and the next: `net`).

@@ -34,6 +34,7 @@ use crate::core::floor::{Floor, FloorName};
 use crate::core::id::{BootId, LogId, NodeId, Origin, Position, Stream};
 use crate::core::message::{Cause, FleetId, FloorWord, Hello, Message, Time};
 use crate::core::view::Unreadable;
+use crate::core::wish::Wish;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ pub struct Me {
     pub kinds: BTreeMap<String, u32>,
     /// What it can do beyond the protocol.
     pub features: Vec<String>,
-    /// Streams it wants from this peer. It sends what the peer wants, whatever it wants itself.
+    /// Streams of which it wants every log; of the others it wants its own node's. It sends what the peer wants, whatever it
+    /// wants itself.
     pub wants: Vec<Stream>,
     /// The greatest token it has seen.
     pub seen: Token,
@@ -238,11 +240,11 @@ enum Phase {
 /// How far two nodes are apart in one stream, in entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// Whether the peer wants the stream and has told how far it has come.
+    /// Whether the peer has told how far it has come.
     pub is_known: bool,
-    /// What the peer is not known to have durably.
+    /// What the peer is not known to have durably, of what it keeps.
     pub to_send: u64,
-    /// What we know the peer has and we have not.
+    /// What we know the peer has and we have not, of what we keep.
     pub to_receive: u64,
 }
 
@@ -294,6 +296,7 @@ impl Session {
     /// Begins.
     pub fn new(me: Me, limits: Limits) -> Self {
         let sending = Sending::new(&limits);
+        let known = Known::new(Wish::of(me.origin.node, &me.wants));
         Self {
             me,
             limits,
@@ -301,7 +304,7 @@ impl Session {
             peer: None,
             hello: None,
             proto: 0,
-            known: Known::default(),
+            known,
             sending,
             receiving: Receiving::default(),
             below: Below::default(),

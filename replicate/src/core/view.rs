@@ -9,6 +9,7 @@ use crate::core::floor::{self, Proposed, Standing};
 use crate::core::id::{Dot, Hash, LogId, Position, RecordId};
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Kind;
+use crate::core::wish::Wish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -88,6 +89,10 @@ pub trait View {
     fn floor(&self) -> Result<Option<Standing>, Unreadable>;
     /// Returns what was last said of where the floor goes.
     fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable>;
+    /// Returns which logs this node keeps.
+    fn wish(&self) -> Wish {
+        Wish::ALL
+    }
     /// Whether a place is empty because what was there has left the log.
     fn has_left(&self, at: Position) -> Result<bool, Unreadable>
     where
@@ -314,6 +319,10 @@ impl<V: View> View for Staged<'_, V> {
 
     fn proposed(&self) -> Result<Option<Arc<Proposed>>, Unreadable> {
         self.changes.proposed.clone().map_or_else(|| self.base.proposed(), |next| Ok(Some(next)))
+    }
+
+    fn wish(&self) -> Wish {
+        self.base.wish()
     }
 
     fn has_left(&self, at: Position) -> Result<bool, Unreadable> {

@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Done,
     /// Begin with what others kept below this floor.
     Fill(Arc<Floor>),
+    /// Take what others kept below this node's own floor of the logs that it did not keep so far.
+    Widen,
     /// Set the file aside, if others have all that is in it, and begin anew.
     SetAside(HandedOn),
 }
@@ -69,6 +71,7 @@ impl Step {
             Step::Leave(rows) => collect::leave(staged, &rows),
             Step::Done => collect::done(staged)?,
             Step::Fill(floor) => return Ok(fill::begin(staged, &floor)?),
+            Step::Widen => return Ok(fill::widen(staged)?),
             // Done by the writer itself: there is no state to stage it on.
             Step::SetAside(_) => return Ok(false),
         }
@@ -164,6 +167,7 @@ impl<P: Place> Writer<P> {
         let mut status = shared.status();
         match opened {
             Ok((moved_to, (tables, opened))) => {
+                tables.keep(shared.wish());
                 *slot = Some(tables);
                 (self.us, status.us, status.failed) = (opened.us, opened.us, None);
                 status.alarms.push(Alarm::BelowFloor { moved_to });

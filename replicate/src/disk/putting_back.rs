@@ -121,7 +121,10 @@ pub fn put_back(
     }
     if let Some((floor, true)) = &below {
         // What was kept of a log may end before the floor does.
-        commit(&tables, |staged| floor.marks.keys().try_for_each(|log| fill::end(staged, floor.name, *log)))?;
+        commit(&tables, |staged| {
+            floor.marks.keys().try_for_each(|log| fill::end(staged, floor.name, *log))?;
+            fill::close(staged)
+        })?;
     }
     let heads = tables.snapshot().and_then(|snapshot| snapshot.heads()).map_err(Fault::from)?;
     let last = heads.iter().filter(|(log, _)| log.node == node).max_by_key(|(log, _)| log.inc);

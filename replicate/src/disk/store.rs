@@ -16,7 +16,7 @@ use crate::core::exchange::{self, Export, Records, Vector};
 pub use crate::core::exchange::{Applied, REFUSALS_MAX};
 use crate::core::fence::{self, Fenced};
 use crate::core::floor::advance::{self, Next};
-use crate::core::floor::fill::Kept;
+use crate::core::floor::fill::{self, Kept};
 use crate::core::floor::{self, Due, Floor, HandedOn, Stage, Standing};
 use crate::core::id::{Hash, LogId, Origin, Position, RecordId, Stream};
 use crate::core::index::{self, Keys, Span};
@@ -24,6 +24,7 @@ use crate::core::rebuild;
 use crate::core::record::{Record, RecordKey};
 use crate::core::schema::Schema;
 use crate::core::view::{Head, Unreadable, View, load};
+use crate::core::wish::Wish;
 use crate::core::write::{BadAct, Draft, Expected};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -305,6 +306,27 @@ impl Store {
     /// nothing of what the floor is about, or has begun with the same one.
     pub fn fill_then(&self, floor: Arc<Floor>, moment: Moment, done: Done<bool>) {
         self.shared.push(Job::Floor { step: Step::Fill(floor), moment, done }, true);
+    }
+
+    /// Begins to take what others kept below this node's own floor, of logs that were not kept here so far. Calls `done` on the
+    /// writer's thread with whether there was nothing against it.
+    pub fn widen_then(&self, moment: Moment, done: Done<bool>) {
+        self.shared.push(Job::Floor { step: Step::Widen, moment, done }, true);
+    }
+
+    /// Whether something is missing here of what is below the floor, though nothing of it is awaited.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn lacks_below_floor(&self) -> Result<bool, Unreadable> {
+        let own = self.shared.standing()?.filter(|own| own.stage != Stage::Filling);
+        let Some(own) = own else { return Ok(false) };
+        self.shared.read(|snapshot| Ok(fill::ended(snapshot, &own.floor)?.len() < own.floor.marks.len()))
+    }
+
+    /// Says which logs are kept here. Until then it is every one.
+    pub fn keep(&self, wish: Wish) {
+        self.shared.keep(wish);
     }
 
     /// Sets the file aside, if others have all that is in it, and goes on with an empty one under the next incarnation.

@@ -17,6 +17,7 @@ use crate::core::id::{Hash, Origin, Position};
 use crate::core::keeping;
 use crate::core::schema::Schema;
 use crate::core::view::{Staged, Unreadable};
+use crate::core::wish::Wish;
 use crate::core::write::{Draft, Expected, check, write};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -109,6 +110,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     status: Mutex<Status>,
+    /// Which logs are kept: told to each file that is opened.
+    wish: Mutex<Wish>,
 }
 
 #[derive(Default)]
@@ -125,7 +128,21 @@ impl Shared {
     pub fn new(tables: Tables, schema: Schema, status: Status) -> Self {
         let (queue, wake) = (Mutex::new(Queue::default()), Condvar::new());
         let tables = RwLock::new(Some(tables));
-        Self { tables, schema, feed: Feed::default(), queue, wake, status: Mutex::new(status) }
+        let (feed, status, wish) = (Feed::default(), Mutex::new(status), Mutex::default());
+        Self { tables, schema, feed, queue, wake, status, wish }
+    }
+
+    /// Says which logs are kept.
+    pub fn keep(&self, wish: Wish) {
+        *self.wish.lock().unwrap_or_else(PoisonError::into_inner) = wish;
+        if let Some(tables) = &*self.tables() {
+            tables.keep(wish);
+        }
+    }
+
+    /// Which logs are kept.
+    pub fn wish(&self) -> Wish {
+        *self.wish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tables(&self) -> RwLockReadGuard<'_, Option<Tables>> {
@@ -273,6 +290,7 @@ impl<P: Place> Writer<P> {
         let mut status = shared.status();
         match opened {
             Ok((tables, opened)) => {
+                tables.keep(shared.wish());
                 *slot = Some(tables);
                 self.us = opened.us;
                 status.us = opened.us;

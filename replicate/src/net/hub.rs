@@ -28,6 +28,7 @@ use crate::core::message::Hello;
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::session::{self, Clock, Input, Me, Output, Session, Told};
 use crate::core::view::Unreadable;
+use crate::core::wish::Wish;
 use crate::disk::store::Store;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -144,6 +145,8 @@ struct Hub {
     /// The link to each node that has said hello.
     talking: BTreeMap<NodeId, LinkNumber>,
     members: Option<BTreeMap<NodeId, Member>>,
+    /// Streams of which sessions want every log. Those that are to be wanted are in the settings.
+    wants: Vec<Stream>,
     work: VecDeque<Work>,
     /// Batches given to the store.
     applying: usize,
@@ -176,6 +179,7 @@ impl Hub {
             links: BTreeMap::new(),
             talking: BTreeMap::new(),
             members: None,
+            wants: Vec::new(),
             work: VecDeque::new(),
             applying: 0,
             role: Role::Bystander,
@@ -271,6 +275,7 @@ impl Hub {
             Order::Command(Command::Force) => self.elect(election::Input::Force),
             Order::Command(Command::Carried { from, token }) => self.elect(election::Input::Carried { from, token }),
             Order::Command(Command::Lapsed(nodes)) => self.floor.lapsed = nodes,
+            Order::Command(Command::Keep(streams)) => self.keep(streams),
             Order::Command(Command::Disconnect(node)) => {
                 self.end_all_of(|_, peer| peer == node, &Ended::Disconnected);
             }
@@ -299,7 +304,7 @@ impl Hub {
             build: settings.build.clone(),
             kinds: settings.kinds.clone(),
             features: settings.features.iter().cloned().chain(self.care.features()).collect(),
-            wants: settings.wants.clone(),
+            wants: self.wants.clone(),
             seen: self.kept,
             clock: self.clock,
         };
@@ -576,6 +581,7 @@ impl Hub {
             links: self.links.len(),
             traffic: traffic_of_all,
             floor,
+            keeps_all: Wish::of(self.me, &self.wants).is_all(),
         });
         self.looked_ms = self.now_ms;
         self.look_at_ms = self.now_ms + LOOK_IDLE_MS;

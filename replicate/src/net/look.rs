@@ -30,6 +30,8 @@ pub struct Standing {
     pub traffic: Traffic,
     /// The floor.
     pub floor: FloorLook,
+    /// Whether it keeps every log by now: see [`Hub::keep`](super::Hub::keep).
+    pub keeps_all: bool,
 }
 
 /// How a node stands to the floor.
@@ -127,6 +129,7 @@ impl Standing {
             && self.peers.len() == other.peers.len()
             && self.links == other.links
             && self.floor == other.floor
+            && self.keeps_all == other.keeps_all
             && self.peers.iter().zip(&other.peers).all(is_like)
     }
 }
@@ -149,7 +152,8 @@ impl Looks {
             away: None,
         };
         let (traffic, floor) = (Traffic::default(), FloorLook::default());
-        let standing = Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic, floor };
+        let standing =
+            Standing { me, at, election, peers: BTreeMap::new(), links: 0, traffic, floor, keeps_all: false };
         Self { standing: Mutex::new(Arc::new(standing)), changed: watch::Sender::new(0) }
     }
 

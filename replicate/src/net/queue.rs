@@ -9,7 +9,7 @@ use super::hub::Errand;
 use super::link::Link;
 use crate::core::election::{Member, Token};
 use crate::core::exchange::Applied;
-use crate::core::id::{LogId, NodeId};
+use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::Message;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,6 +66,7 @@ pub enum Command {
     Carried { from: NodeId, token: Token },
     Disconnect(NodeId),
     Lapsed(BTreeSet<NodeId>),
+    Keep(Vec<Stream>),
 }
 
 /// Logs that grew.

@@ -58,13 +58,16 @@ pub struct Wish {
     pub limits: session::Limits,
     pub links_max: usize,
     pub patience: Patience,
+    /// Of which streams it keeps everything.
+    pub keeps: Vec<Stream>,
     /// The run of its machine.
     pub boot: u8,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { fleet: 1, limits: session::Limits::default(), links_max: 64, patience: Patience::default(), boot: 1 }
+        let (limits, patience, keeps) = (session::Limits::default(), Patience::default(), Stream::ALL.to_vec());
+        Self { fleet: 1, limits, links_max: 64, patience, keeps, boot: 1 }
     }
 }
 
@@ -129,7 +132,7 @@ impl Fleet {
             build: format!("test {number}"),
             kinds: BTreeMap::new(),
             features: Vec::new(),
-            wants: Stream::ALL.to_vec(),
+            wants: wish.keeps,
             session: wish.limits,
             election: election::Settings::LOCAL,
             seen: Token::NONE,

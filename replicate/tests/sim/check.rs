@@ -301,11 +301,11 @@ impl World {
     /// I7, I10: everybody has everything, and one coordinates.
     pub fn converged(&self) -> Result<(), String> {
         let fleet = &self.machines[..self.fleet];
-        let of = |at: usize| {
-            let ends = ends(&fleet[at].have).into_iter();
+        // The first box keeps everything; of the others each has what of it it keeps.
+        let of = |at: usize, by: usize| {
+            let ends = ends(&fleet[at].have).into_iter().filter(|(log, ..)| self.should_keep(by, *log));
             ends.filter(|(log, ..)| !self.model.is_forked(*log)).collect::<Vec<_>>()
         };
-        let first = of(0);
         for (at, machine) in fleet.iter().enumerate() {
             if !machine.is_up || !machine.jobs.is_empty() || machine.is_quarantined {
                 return Err(format!("machine {at} is not done: {:?}", machine.jobs));
@@ -313,8 +313,12 @@ impl World {
             if machine.keeper.heads().is_none() {
                 return Err(format!("machine {at} cannot be read"));
             }
-            if of(at) != first {
-                return Err(format!("machines 0 and {at} have not the same: {:?}", differences(&first, &of(at))));
+            if machine.is_keeper == machine.is_narrow {
+                return Err(format!("machine {at} does not keep what it should"));
+            }
+            let (first, its) = (of(0, at), of(at, at));
+            if its != first {
+                return Err(format!("machines 0 and {at} have not the same: {:?}", differences(&first, &its)));
             }
         }
         self.floors_are_level()?;

@@ -17,6 +17,7 @@ use replicate::core::rebuild::{self, Rebuild};
 use replicate::core::record::{Record, RecordKey};
 use replicate::core::schema::Schema;
 use replicate::core::view::{Head, Staged, Unreadable, View, load};
+use replicate::core::wish::Wish;
 use replicate::core::write::{self, Draft};
 use replicate::disk::opening::{Alarm, Settings};
 use replicate::disk::store::{Batch, Store};
@@ -121,7 +122,10 @@ impl InMemory {
             if self.is_quarantined || !handed_on.is_all(&self.state).map_err(said)? {
                 return Ok(false);
             }
-            (self.state, self.file) = (Memory::default(), None);
+            let wish = self.state.wish;
+            self.state = Memory::default();
+            self.state.wish = wish;
+            self.file = None;
             self.boot(us.node, 1, schema, us.nonce.wrapping_mul(31) + 7, moment);
             return Ok(true);
         }
@@ -143,6 +147,7 @@ impl InMemory {
                 collect::done(&mut staged).map_err(said)?;
             }
             FloorJob::Fill { floor, .. } => return self.begin_fill(floor),
+            FloorJob::Widen => drop(fill::widen(&mut staged).map_err(said)?),
             FloorJob::SetAside(_) => return Ok(false),
         }
         let changes = staged.changes;
@@ -332,6 +337,25 @@ impl Keeper {
         }
     }
 
+    /// Says which logs are kept here.
+    pub fn keep(&mut self, wish: Wish) {
+        match self {
+            Keeper::Memory(memory) => memory.state.wish = wish,
+            Keeper::Redb(kept) => kept.store().keep(wish),
+        }
+    }
+
+    /// As `Store::lacks_below_floor`.
+    pub fn lacks_below_floor(&self) -> bool {
+        match self {
+            Keeper::Memory(memory) => {
+                let own = memory.state.floor().unwrap().filter(|own| own.stage != Stage::Filling);
+                own.is_some_and(|own| fill::ended(&memory.state, &own.floor).unwrap().len() < own.floor.marks.len())
+            }
+            Keeper::Redb(kept) => kept.store().lacks_below_floor().unwrap_or(true),
+        }
+    }
+
     pub fn is_handed_on(&self, handed_on: &HandedOn) -> bool {
         match self {
             Keeper::Memory(memory) => handed_on.is_all(&memory.state).unwrap(),
@@ -457,6 +481,7 @@ impl OnDisk {
             FloorJob::Begin | FloorJob::Leave => store.collect_then(moment, done),
             FloorJob::Fill { floor, .. } => store.fill_then(floor.clone(), moment, done),
             FloorJob::SetAside(handed_on) => store.set_aside_then(handed_on.clone(), moment, done),
+            FloorJob::Widen => store.widen_then(moment, done),
         }
         rx.recv().unwrap().map_err(|error| error.to_string())
     }

@@ -24,6 +24,7 @@ impl World {
             self.begin_anew(at);
             self.begin_to_be_filled(at);
             self.take_floor(at);
+            self.widen(at);
             if at < self.fleet && !self.is_healing {
                 self.advance(at);
             }
@@ -74,6 +75,8 @@ impl World {
         let mut handed_on = below.filter_map(|end| end.session.handed_on(&machine.keeper).ok());
         let all = handed_on.find(|handed_on| machine.keeper.is_handed_on(handed_on));
         if let Some(all) = all.filter(|_| !machine.is_quarantined) {
+            let is_known = machine.has_lost || machine.was_lapsed || machine.is_copy || machine.was_widened;
+            assert!(is_known || !machine.is_narrow, "I7: machine {at} was there all the time and a floor went past it");
             self.ask(at, Job::Floor(FloorJob::SetAside(all)));
         }
     }
@@ -141,7 +144,7 @@ impl World {
     fn look_at_next_floor(&self, next: &advance::Next) {
         for at in (0..self.fleet).filter(|at| !self.lapsed.contains(at)) {
             let machine = &self.machines[at];
-            for (log, end) in &next.ends {
+            for (log, end) in next.ends.iter().filter(|(log, _)| self.should_keep(at, **log)) {
                 let is_there = machine.end_of(log) >= *end || machine.has_lost || self.model.is_double(*log);
                 assert!(is_there, "I7: a floor at {end} of {log:?}, machine {at} has {}", machine.end_of(log));
             }
@@ -166,6 +169,7 @@ impl World {
                 self.hit("being filled");
                 self.session_input(at, *link, session::Input::Fill(floor.name));
             }
+            (FloorJob::Widen, _) => self.widened(at),
             (FloorJob::Fill { link, .. }, _) => {
                 // Something of it came from elsewhere meanwhile: the peer has to look anew.
                 self.machines[at].filled_by = None;
@@ -181,7 +185,7 @@ impl World {
 
     /// All that are at one floor have the same below it.
     pub fn look_at_kept(&mut self, at: usize, floor: FloorName) {
-        let Some(kept) = self.machines[at].keeper.kept() else { return };
+        let Some(kept) = self.machines[at].keeper.kept().filter(|_| !self.machines[at].is_narrow) else { return };
         let before = *self.kept.entry(floor).or_insert(kept);
         assert!(before == kept, "I7: machine {at} has not the same below floor {} as others", floor.number);
     }
@@ -195,7 +199,11 @@ impl World {
             session::Told::BelowFloor { .. } => {
                 self.hit("below the floor");
                 let machine = &self.machines[at];
-                let is_known = machine.has_lost || machine.was_lapsed || machine.is_copy || self.lapsed.contains(&at);
+                let is_known = machine.has_lost
+                    || machine.was_lapsed
+                    || machine.is_copy
+                    || machine.was_widened
+                    || self.lapsed.contains(&at);
                 assert!(is_known, "I7: machine {at} was there all the time and is below the floor");
             }
             _ => (),

@@ -42,6 +42,7 @@ pub enum FloorJob {
     Leave,
     Fill { link: u64, floor: Arc<Floor> },
     SetAside(HandedOn),
+    Widen,
 }
 
 /// How a disk is.
@@ -107,6 +108,12 @@ pub struct Machine {
     pub lives: u32,
     /// It has lost memory once.
     pub has_lost: bool,
+    /// It is to keep everything.
+    pub is_keeper: bool,
+    /// It does not yet, or not at all.
+    pub is_narrow: bool,
+    /// It began to take what was kept below the floor.
+    pub was_widened: bool,
     /// It was not waited for once.
     pub was_lapsed: bool,
     /// What peers offered to fill it with, and the link of the one that does.
@@ -146,6 +153,9 @@ impl Machine {
             safe: 0,
             lives: 0,
             has_lost: false,
+            is_keeper: true,
+            is_narrow: false,
+            was_widened: false,
             was_lapsed: false,
             offers: BTreeMap::new(),
             filled_by: None,

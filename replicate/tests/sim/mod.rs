@@ -5,6 +5,7 @@ pub mod check;
 pub mod clock;
 pub mod disk;
 pub mod floors;
+pub mod keepers;
 pub mod machine;
 pub mod model;
 pub mod network;

@@ -334,7 +334,7 @@ impl World {
     }
 
     /// A new card under the old name.
-    fn flash(&mut self, at: usize, is_told: bool) -> bool {
+    pub fn flash(&mut self, at: usize, is_told: bool) -> bool {
         self.stop(at, true, false);
         self.make_well(at);
         let reuses_names = self.reuses_names();
@@ -370,7 +370,7 @@ impl World {
         let mut copy = Machine::new(origin.name, origin.clock, false, origin.disk_ms);
         copy.keeper = origin.keeper.copy();
         (copy.have, copy.lamport) = (origin.have.clone(), origin.lamport);
-        (copy.is_copy, copy.schema, copy.boot) = (true, origin.schema, 1_000);
+        (copy.is_copy, copy.schema, copy.boot, copy.is_keeper) = (true, origin.schema, 1_000, origin.is_keeper);
         self.model.doubles.insert((us.node, us.inc));
         self.machines.push(copy);
         let copy = self.machines.len() - 1;

@@ -33,6 +33,8 @@ pub enum Event {
     Renew { at: usize },
     Retire { at: usize },
     Floors,
+    Narrow { at: usize },
+    Widen { at: usize },
     Well { at: usize },
 }
 
@@ -156,6 +158,7 @@ impl World {
             ghost: Vec::new(),
             steps: 0,
         };
+        world.choose_keepers(seed);
         world.hit(if is_mixed { "versions mixed" } else { "versions same" });
         (0..fleet).for_each(|at| world.boot(at, 1));
         for event in [Event::Dial, Event::Orders, Event::Act, Event::Fault] {
@@ -220,6 +223,8 @@ impl World {
             Event::Well { at } => self.make_well(at),
             Event::Retire { at } => self.retire(at),
             Event::Floors => self.floors(),
+            Event::Narrow { at } => self.make_narrow(at),
+            Event::Widen { at } => self.make_keeper(at),
             Event::Tick { .. } | Event::Kept { .. } | Event::Token { .. } => (),
             Event::Boot { .. } | Event::Renew { .. } => (),
         }
@@ -238,6 +243,7 @@ impl World {
         if is_wrong {
             self.hit("file found damaged");
         }
+        self.begin_to_keep(at);
         self.sync(at);
         self.machines[at].safe = self.machines[at].keeper.moment();
         self.elect(at);
@@ -444,7 +450,7 @@ impl World {
                 build: String::new(),
                 kinds: BTreeMap::new(),
                 features: Vec::new(),
-                wants: Stream::ALL.to_vec(),
+                wants: self.wants(at),
                 seen: machine.token,
                 clock: machine.clock.for_sessions(self.now_ms),
             };

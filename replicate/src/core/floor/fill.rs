@@ -58,6 +58,25 @@ pub fn begin<V: View>(staged: &mut Staged<'_, V>, floor: &Floor) -> Result<bool,
     Ok(true)
 }
 
+/// Begins to be filled with what others kept below this node's own floor of the logs that it did not keep so far. Returns
+/// whether there is nothing against it: while rows are leaving it has to wait.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn widen<V: View>(staged: &mut Staged<'_, V>) -> Result<bool, Unreadable> {
+    let Some(own) = staged.floor()? else { return Ok(true) };
+    match own.stage {
+        Stage::Filling => {}
+        Stage::Collecting => return Ok(false),
+        Stage::At if ended(staged, &own.floor)?.len() == own.floor.marks.len() => {}
+        Stage::At => {
+            staged.changes.floor = Some(Standing { stage: Stage::Filling, ..own });
+            staged.fences_changed()?;
+        }
+    }
+    Ok(true)
+}
+
 /// Lets an entry that was kept below the floor join its log, with or without those before it.
 ///
 /// # Errors
@@ -127,10 +146,22 @@ pub fn end<V: View>(staged: &mut Staged<'_, V>, floor: FloorName, log: LogId) ->
     finish(staged)
 }
 
-/// Whether all is there by now.
+/// Nothing more is to come at all: what is not here was not kept by whoever it comes from.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn close<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
+    if let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::Filling) {
+        staged.changes.floor = Some(Standing { stage: Stage::At, ..own });
+    }
+    Ok(())
+}
+
+/// Whether all that is kept here is there by now.
 fn finish<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
     let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::Filling) else { return Ok(()) };
-    for (log, mark) in &own.floor.marks {
+    let wish = staged.wish();
+    for (log, mark) in own.floor.marks.iter().filter(|(log, _)| wish.covers(**log)) {
         if staged.head(*log)?.is_none_or(|head| head.seq < mark.seq) {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use crate::core::exchange::Records;
 use crate::core::floor::advance::{self, Barrier};
 use crate::core::floor::{STREAMS, Standing};
 use crate::core::id::{LogId, NodeId};
+use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,9 +57,14 @@ impl Asked<'_> {
         Ok(barrier.passed(reign, self.nodes(), most, has))
     }
 
-    /// Returns up to where all are known to have a log durably. One that cannot be brought together is known to nobody.
+    /// Returns up to where all are known to have a log durably. One that cannot be brought together is known to nobody, and
+    /// so is one that one of them does not keep: its floor stays where it is.
     pub fn know(&self, log: LogId) -> u64 {
-        self.least(|session| if session.known.is_left_alone(log) { 0 } else { session.known.theirs(log) })
+        self.least(|session| match session.known.is_kept(log) {
+            false if is_on(Mutant::FloorOfUnkept) => u64::MAX,
+            true if !session.known.is_left_alone(log) => session.known.theirs(log),
+            _ => 0,
+        })
     }
 
     /// Returns the greatest number of a floor that one of them is at.
@@ -73,9 +79,9 @@ impl Asked<'_> {
 }
 
 impl Session {
-    /// Up to where the peer has a log, for the barrier: what it does not want, and what is forked, holds nothing up.
+    /// Up to where the peer has a log, for the barrier: what it does not keep, and what is forked, holds nothing up.
     fn passes(&self, log: LogId) -> u64 {
-        let is_asked = self.known.is_wanted(log.stream) && !self.known.is_left_alone(log);
+        let is_asked = self.known.is_followed(log) && !self.known.is_left_alone(log);
         if is_asked { self.known.theirs(log) } else { u64::MAX }
     }
 }

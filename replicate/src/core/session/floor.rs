@@ -30,6 +30,8 @@ enum Verdict {
     Empty,
     /// It takes that.
     Filling,
+    /// It is being filled at our floor with what is not kept here; all that is it has.
+    Beside,
 }
 
 #[derive(Debug, Default)]
@@ -134,7 +136,9 @@ impl Session {
 
     /// Whether the peer has all below our floor, by what is known already.
     fn is_surely_level(&self, own: &Standing) -> bool {
-        let Some(hello) = self.hello.as_ref().filter(|_| own.stage != Stage::Filling) else { return false };
+        if self.hello.is_none() || own.stage == Stage::Filling {
+            return false;
+        }
         match self.below.peer {
             Some(Stands { stage: Stage::Filling, .. }) => false,
             Some(theirs) if theirs.floor >= own.floor.name => true,
@@ -142,15 +146,8 @@ impl Session {
                 .floor
                 .marks
                 .iter()
-                .all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !hello.wants.contains(&log.stream)),
+                .all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !self.known.is_kept(*log)),
         }
-    }
-
-    fn tell_vectors(&mut self, streams: &[Stream], records: &impl Records) -> Result<(), Unreadable> {
-        for stream in self.me.wants.clone().into_iter().filter(|stream| streams.contains(stream)) {
-            self.tell_vector(stream, records)?;
-        }
-        Ok(())
     }
 
     /// Whether the peer has told how far it is in all streams that have a floor, as far as it wants them, since it heard of
@@ -159,7 +156,7 @@ impl Session {
         let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
         match hello.knows_floors() {
             true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
-            false => STREAMS.iter().all(|stream| self.known.is_wanted(*stream) || !hello.wants.contains(stream)),
+            false => STREAMS.iter().all(|stream| self.known.is_told(*stream) || !hello.wants.contains(stream)),
         }
     }
 
@@ -191,11 +188,11 @@ impl Session {
                 self.tell(Told::PeerBelowFloor);
             }
             // While rows are leaving nobody can be filled: it is judged again when they have left.
-            (Verdict::Empty, Some(own)) if own.stage == Stage::At && self.below.offered != Some(own.floor.name) => {
+            (Verdict::Empty, Some(own)) if self.can_fill(own) && self.below.offered != Some(own.floor.name) => {
                 self.below.offered = Some(own.floor.name);
                 self.offer(&own.floor);
             }
-            (Verdict::Level, Some(_)) if before != verdict => self.changed(&[], records)?,
+            (Verdict::Level | Verdict::Beside, Some(_)) if before != verdict => self.changed(&[], records)?,
             (_, _) => {}
         }
         Ok(())
@@ -208,7 +205,8 @@ impl Session {
             return Ok(());
         }
         for (log, mark) in &own.floor.marks {
-            if self.known.theirs(*log) < mark.seq && !self.known.is_left_alone(*log) {
+            let is_missing = self.known.is_kept(*log) && !self.known.is_left_alone(*log);
+            if is_missing && self.known.theirs(*log) < mark.seq {
                 let ours = records.end(*log)?.map_or(0, |head| head.seq);
                 self.known.has(*log, mark.seq, ours);
             }
@@ -221,12 +219,12 @@ impl Session {
         let below = if is_on(Mutant::FilledOverAPart) { Verdict::Empty } else { Verdict::Below };
         match self.below.peer {
             _ if is_on(Mutant::BelowTheFloorIgnored) => return Verdict::Level,
-            Some(Stands { floor, stage: Stage::Filling }) if floor == ours => return Verdict::Empty,
+            Some(Stands { floor, stage: Stage::Filling }) if floor == ours => return self.verdict_on_filled(own),
             Some(Stands { floor, stage: Stage::Filling }) if floor < ours => return below,
             Some(Stands { floor, .. }) if floor >= ours => return Verdict::Level,
             Some(_) | None => {}
         }
-        let told = |log: &LogId| self.known.is_wanted(log.stream);
+        let told = |log: &LogId| self.known.is_followed(*log);
         let (mut whole, mut none) = (0, 0);
         let mut all = 0;
         for (log, mark) in own.floor.marks.iter().filter(|(log, _)| told(log)) {
@@ -235,12 +233,26 @@ impl Session {
             whole += usize::from(theirs >= mark.seq);
             none += usize::from(theirs == 0);
         }
-        let has_all_streams = STREAMS.iter().all(|stream| self.known.is_wanted(*stream));
+        let has_all_streams = STREAMS.iter().all(|stream| self.known.is_told(*stream));
         match () {
             () if whole == all => Verdict::Level,
             () if none == all && self.below.peer.is_none() && has_all_streams => Verdict::Empty,
             () => below,
         }
+    }
+
+    /// Of who is being filled at our floor: it may have all that is kept here, and waits for others' only.
+    fn verdict_on_filled(&self, own: &Standing) -> Verdict {
+        let mine = self.known.mine();
+        let mut marks = own.floor.marks.iter().filter(|(log, _)| mine.covers(**log));
+        let has_all = marks.all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !self.known.is_kept(*log));
+        if !mine.is_all() && has_all { Verdict::Beside } else { Verdict::Empty }
+    }
+
+    /// Whether all that the peer keeps of what is below our floor is here: what it is filled with comes from one node.
+    fn can_fill(&self, own: &Standing) -> bool {
+        let mine = self.known.mine();
+        own.stage == Stage::At && own.floor.marks.keys().all(|log| mine.covers(*log) || !self.known.is_kept(*log))
     }
 
     fn offer(&mut self, floor: &Floor) {
@@ -310,7 +322,7 @@ impl Session {
         match self.below.verdict {
             Verdict::Below => true,
             _ if is_on(Mutant::FilledByAnybody) => false,
-            Verdict::Filling => false,
+            Verdict::Filling | Verdict::Beside => false,
             Verdict::Empty => true,
             Verdict::Unknown => self.below.said.is_some() || is_filled_by_others,
             Verdict::Level => is_filled_by_others && !self.is_below(),
@@ -324,7 +336,8 @@ impl Session {
             _ if !STREAMS.contains(&log.stream) => May::All,
             // Below: it gives what it has and the peer lacks; of what is below its floor the peer lacks nothing.
             Stage::Filling if self.is_below() && sent >= own.floor.end(log) => May::All,
-            Stage::Filling if log.node == self.me.origin.node && own.floor.end(log) == 0 => May::All,
+            // A new life is not below it; who has become a keeper has been there all the while, and has its own logs.
+            Stage::Filling if log.node == self.me.origin.node && sent >= own.floor.end(log) => May::All,
             Stage::Filling => May::Nothing,
             Stage::At if self.below.verdict == Verdict::Filling && sent < own.floor.end(log) => May::Kept,
             Stage::At | Stage::Collecting if sent < own.floor.end(log) => May::Nothing,

@@ -2,9 +2,9 @@
 
 use super::{Phase, Session, Told};
 use crate::core::exchange::Records;
-use crate::core::id::{NodeId, Stream};
+use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::{Cause, FleetId, Hello, Message, Nak, PROTO_MAX, PROTO_MIN, Refused, VectorPart};
-use crate::core::message::{FLOOR, VECTOR_MARKS_MAX, WORD_BYTES_MAX};
+use crate::core::message::{FLOOR, PAST, VECTOR_MARKS_MAX, WORD_BYTES_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 
@@ -76,7 +76,7 @@ impl Session {
             boot: me.boot,
             build,
             kinds: me.kinds.clone(),
-            features: me.features.iter().cloned().chain([FLOOR.to_string()]).collect(),
+            features: me.features.iter().cloned().chain([FLOOR, PAST].map(str::to_string)).collect(),
             wants: me.wants.clone(),
             seen: me.seen,
             time: me.clock.at(now_ms),
@@ -97,6 +97,7 @@ impl Session {
         self.proto = hello.proto.1.min(PROTO_MAX);
         let origin = hello.origin();
         self.below.peer = hello.stands;
+        self.known.keeps(hello.wish());
         self.tell(Told::Hello(hello.clone()));
         self.hello = Some(hello.into());
         // Two nodes under one name have drawn two nonces. What one of them wrote came here by some way.
@@ -109,11 +110,7 @@ impl Session {
             }
         }
         self.ping(now_ms);
-        for stream in Stream::ALL {
-            if self.me.wants.contains(&stream) {
-                self.tell_vector(stream, records)?;
-            }
-        }
+        self.tell_vectors(&Stream::ALL, records)?;
         self.told_all();
         Ok(())
     }
@@ -142,8 +139,22 @@ impl Session {
         self.say(Message::Nak(Nak { number: 0, stream: Stream::Sec, why: None, places }));
     }
 
-    pub(super) fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {
-        let mut marks: Vec<_> = records.vector(stream)?.into_iter().collect();
+    /// Tells how far this node is in the logs that it keeps of these streams. An older build takes a vector of a stream for the
+    /// wish for all of it: it is told only of those that are wanted whole.
+    pub(super) fn tell_vectors(&mut self, streams: &[Stream], records: &impl Records) -> Result<(), Unreadable> {
+        let knows_past = self.hello.as_ref().is_some_and(|hello| hello.knows_past()) && !is_on(Mutant::PastForgotten);
+        for stream in Stream::ALL.into_iter().filter(|stream| streams.contains(stream)) {
+            if knows_past || self.me.wants.contains(&stream) {
+                self.tell_vector(stream, records)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_vector(&mut self, stream: Stream, records: &impl Records) -> Result<(), Unreadable> {
+        let mine = self.known.mine();
+        let is_kept = |(node, inc): (NodeId, u32)| mine.covers(LogId { stream, node, inc });
+        let mut marks: Vec<_> = records.vector(stream)?.into_iter().filter(|(writer, _)| is_kept(*writer)).collect();
         if is_on(Mutant::VectorBeforeData) {
             let others = marks.iter_mut().filter(|((node, _), _)| *node != self.me.origin.node);
             others.for_each(|(_, mark)| mark.seq += 1);

@@ -5,6 +5,8 @@
 
 use super::Lag;
 use crate::core::id::{LogId, NodeId, Stream};
+use crate::core::mutant::{Mutant, is_on};
+use crate::core::wish::Wish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -29,8 +31,8 @@ struct Trouble {
 /// In which logs of a stream the two are apart.
 #[derive(Debug, Default)]
 struct Apart {
-    /// Whether the peer wants the stream and its vector is whole.
-    is_wanted: bool,
+    /// Whether the peer's vector is whole: of that stream it wants what its wish covers.
+    is_told: bool,
     /// Where our log ends, of those of which the peer is not known to have all durably.
     behind: BTreeMap<Writer, u64>,
     /// Those of which something is still to be sent.
@@ -50,6 +52,10 @@ pub(super) struct Known {
     under_way: BTreeMap<LogId, u64>,
     streams: [Apart; 4],
     trouble: BTreeMap<LogId, Trouble>,
+    /// Which logs we keep.
+    mine: Wish,
+    /// Which the peer keeps.
+    wish: Wish,
 }
 
 /// What a refusal means for a log.
@@ -64,6 +70,31 @@ pub(super) enum Next {
 }
 
 impl Known {
+    /// Begins with what we keep.
+    pub fn new(mine: Wish) -> Self {
+        Self { mine, ..Self::default() }
+    }
+
+    /// The peer has said what it keeps.
+    pub fn keeps(&mut self, wish: Wish) {
+        self.wish = wish;
+    }
+
+    /// Which logs we keep.
+    pub fn mine(&self) -> Wish {
+        self.mine
+    }
+
+    /// Whether the peer keeps a log.
+    pub fn is_kept(&self, log: LogId) -> bool {
+        self.wish.covers(log) || is_on(Mutant::UnkeptSent)
+    }
+
+    /// Whether the peer keeps a log and has told how far it is.
+    pub fn is_followed(&self, log: LogId) -> bool {
+        self.is_told(log.stream) && self.is_kept(log)
+    }
+
     fn apart(&mut self, stream: Stream) -> &mut Apart {
         &mut self.streams[usize::from(stream.number())]
     }
@@ -108,25 +139,25 @@ impl Known {
     /// Ours ends here.
     pub fn ends(&mut self, log: LogId, ours: u64) {
         let (sent, theirs) = (self.sent(log), self.theirs(log));
-        let is_left_alone = self.is_left_alone(log);
+        let (is_left_alone, is_wanted) = (self.is_left_alone(log), self.is_followed(log));
         let (writer, apart) = ((log.node, log.inc), self.apart(log.stream));
         keep(&mut apart.ahead, writer, ours, theirs > ours && !is_left_alone);
-        keep(&mut apart.behind, writer, ours, apart.is_wanted && theirs < ours && !is_left_alone);
-        if apart.is_wanted && sent < ours && !is_left_alone {
+        keep(&mut apart.behind, writer, ours, is_wanted && theirs < ours && !is_left_alone);
+        if is_wanted && sent < ours && !is_left_alone {
             apart.to_send.insert(writer);
         } else {
             apart.to_send.remove(&writer);
         }
     }
 
-    /// The peer's vector of a stream is whole: it wants the stream.
-    pub fn wants(&mut self, stream: Stream) {
-        self.apart(stream).is_wanted = true;
+    /// The peer's vector of a stream is whole.
+    pub fn told(&mut self, stream: Stream) {
+        self.apart(stream).is_told = true;
     }
 
-    /// Whether the peer wants a stream.
-    pub fn is_wanted(&self, stream: Stream) -> bool {
-        self.streams[usize::from(stream.number())].is_wanted
+    /// Whether the peer has told how far it is in a stream.
+    pub fn is_told(&self, stream: Stream) -> bool {
+        self.streams[usize::from(stream.number())].is_told
     }
 
     /// Returns whose log is to be served next in a stream.
@@ -221,13 +252,15 @@ impl Known {
         writers.map(log).map(|log| (log, self.theirs(log)))
     }
 
-    /// How far the two are apart in a stream.
+    /// How far the two are apart in a stream, in the logs that each of them keeps.
     pub fn lag(&self, stream: Stream) -> Lag {
         let apart = &self.streams[usize::from(stream.number())];
         let theirs = |(node, inc): &Writer| self.theirs(LogId { stream, node: *node, inc: *inc });
         let to_send = apart.behind.iter().map(|(writer, ours)| ours.saturating_sub(theirs(writer))).sum();
-        let to_receive = apart.ahead.iter().map(|(writer, ours)| theirs(writer).saturating_sub(*ours)).sum();
-        Lag { is_known: apart.is_wanted, to_send, to_receive }
+        let is_ours = |(node, inc): &Writer| self.mine.covers(LogId { stream, node: *node, inc: *inc });
+        let ahead = apart.ahead.iter().filter(|(writer, _)| is_ours(writer));
+        let to_receive = ahead.map(|(writer, ours)| theirs(writer).saturating_sub(*ours)).sum();
+        Lag { is_known: apart.is_told, to_send, to_receive }
     }
 }
 

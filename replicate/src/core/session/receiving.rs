@@ -45,10 +45,6 @@ impl Session {
             self.close(Reason::Breach("a batch came twice"));
             return Ok(());
         }
-        if !self.me.wants.contains(&stream) {
-            self.close(Reason::Breach("it sent a stream nobody asked for"));
-            return Ok(());
-        }
         self.receiving.number = number;
         self.receiving.entries += entries.len() as u64;
         if !self.receiving.flow.came(bytes) || self.receiving.applying.len() >= super::BATCHES_MAX {
@@ -66,6 +62,11 @@ impl Session {
         }
         for part in kept.iter().flat_map(|kept| &kept.parts) {
             ends.entry(part.log).or_insert(part.after);
+        }
+        let mine = self.known.mine();
+        if ends.keys().any(|log| !mine.covers(*log)) {
+            self.close(Reason::Breach("it sent a log nobody asked for"));
+            return Ok(());
         }
         for (log, seq) in &ends {
             if !self.known.has_room(*log) {

@@ -93,7 +93,7 @@ impl Session {
             self.compare(log, *mark, records)?;
         }
         if part.is_last {
-            self.known.wants(part.stream);
+            self.known.told(part.stream);
             self.known.pack();
             for ((node, inc), mark) in records.vector(part.stream)? {
                 self.known.ends(LogId { stream: part.stream, node, inc }, mark.seq);
@@ -129,7 +129,7 @@ impl Session {
         }
         if logs.is_empty() {
             for stream in Stream::ALL {
-                if !self.known.is_wanted(stream) {
+                if !self.known.is_told(stream) {
                     continue;
                 }
                 for ((node, inc), mark) in records.vector(stream)? {

@@ -39,6 +39,8 @@ pub enum Errand {
     Fill(Arc<Floor>),
     /// Set the file aside, if others have this, and begin anew.
     SetAside(HandedOn),
+    /// Take what others kept below our floor of logs that were not kept here so far.
+    Widen,
     /// Say where the floor is, under this epoch.
     Advance(u64, Next),
 }
@@ -126,6 +128,7 @@ impl Hub {
         if let Some(why) = self.parts.store.status().quarantined {
             (self.parts.tell)(Event::Quarantined(why));
         }
+        self.begin_to_keep();
     }
 
     /// Looks at the store: under another name everything begins anew.
@@ -212,6 +215,7 @@ impl Hub {
             Errand::StandStill(of, why) => store.quarantine_then(of, why, moment, Box::new(done)),
             Errand::Collect => store.collect_then(moment, Box::new(move |result| done(result.map(drop)))),
             Errand::Fill(floor) => store.fill_then(floor, moment, Box::new(move |result| done(result.map(drop)))),
+            Errand::Widen => store.widen_then(moment, Box::new(move |result| done(result.map(drop)))),
             Errand::SetAside(to) => store.set_aside_then(to, moment, Box::new(move |result| done(result.map(drop)))),
             Errand::Advance(epoch, next) => {
                 // What is refused was overtaken: it is looked at anew.
@@ -231,8 +235,10 @@ impl Hub {
         match result {
             Ok(()) => {
                 self.care.errands.retain(|waiting| waiting.errand != errand);
-                if let Errand::Fill(floor) = errand {
-                    self.may_be_filled(&floor);
+                match errand {
+                    Errand::Fill(floor) => self.may_be_filled(&floor),
+                    Errand::Widen => self.widened(),
+                    _ => {}
                 }
             }
             Err(_) => {

@@ -12,12 +12,15 @@ use crate::core::floor::{Due, Floor, Stage, Standing};
 use crate::core::id::{NodeId, Stream};
 use crate::core::session::asked::Asked;
 use crate::core::session::{Input, Session, Told};
+use crate::core::wish::Wish;
 use crate::net::Ended;
 use crate::net::look::{FloorLook, FloorWait};
 use crate::net::queue::LinkNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What every node keeps.
+const FEWEST: [Stream; 2] = [Stream::Sec, Stream::Cfg];
 /// After a look at which somebody was missing, the next is no sooner than this.
 const LOOK_SOON_MS: u64 = 5_000;
 /// After a look that found little to gain, the next is no sooner than this.
@@ -54,6 +57,51 @@ impl Hub {
         self.look_at_ms = self.now_ms;
     }
 
+    /// At the start: keeps what it is to keep, unless something of that is missing below the floor.
+    pub(super) fn begin_to_keep(&mut self) {
+        let wants = self.parts.settings.wants.clone();
+        let lacks = Wish::of(self.me, &wants).is_all() && self.parts.store.lacks_below_floor().unwrap_or(false);
+        self.wants = if lacks { FEWEST.to_vec() } else { wants };
+        self.parts.store.keep(Wish::of(self.me, &self.wants));
+    }
+
+    /// Takes note of what is to be kept from now on.
+    pub(super) fn keep(&mut self, streams: Vec<Stream>) {
+        self.parts.settings.wants = streams;
+        self.widen();
+    }
+
+    /// Keeps what it is to keep, if that is not so yet. What is missing below the floor can only come from a node at that floor
+    /// that has all: before one is there, nothing changes, or this node would wait in vain and take nothing meanwhile.
+    fn widen(&mut self) {
+        if self.wants == self.parts.settings.wants {
+            return;
+        }
+        let own = self.parts.store.standing().ok().flatten().map(|own| own.floor.name);
+        let has_all = |session: &Session| {
+            let is_whole = session.state().hello.is_some_and(|hello| hello.wish().is_all());
+            let stands = session.peer_stands().filter(|theirs| theirs.stage == Stage::At);
+            is_whole && stands.map(|theirs| theirs.floor) == own
+        };
+        match self.parts.store.lacks_below_floor() {
+            Ok(false) => self.widened(),
+            Ok(true) if self.links.values().any(|linked| has_all(&linked.session)) => {
+                self.care.add(Errand::Widen, self.now_ms);
+            }
+            Ok(true) | Err(_) => {}
+        }
+    }
+
+    /// Nothing is in the way of keeping more, if what is missing below the floor is awaited by now.
+    pub(super) fn widened(&mut self) {
+        if !self.parts.store.lacks_below_floor().is_ok_and(|lacks| !lacks) {
+            return;
+        }
+        self.wants.clone_from(&self.parts.settings.wants);
+        self.parts.store.keep(Wish::of(self.me, &self.wants));
+        self.end_all_of(|_, _| true, &Ended::Anew);
+    }
+
     /// Does what there is to do.
     pub(super) fn take_floor_care(&mut self) {
         if self.care.store.is_failed {
@@ -78,14 +126,14 @@ impl Hub {
         }
         self.begin_anew_if_handed_on();
         self.begin_to_be_filled(own.as_ref());
+        self.widen();
         self.advance_floor(own.as_ref());
     }
 
     /// Our floor is one that the fleet went past: whoever is at a later one takes what nobody else has.
     fn stray(&mut self, own: Option<&Standing>) {
-        let is_later = |session: &Session| {
-            session.peer_stands().is_some_and(|theirs| own.is_some_and(|own| theirs.floor > own.floor.name))
-        };
+        let is_later =
+            |session: &Session| session.peer_stands().map(|theirs| theirs.floor) > own.map(|own| own.floor.name);
         let later = self.links.iter().filter(|(_, linked)| is_later(&linked.session));
         self.floor.below.extend(later.map(|(number, _)| *number));
     }
