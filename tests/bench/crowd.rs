@@ -509,7 +509,8 @@ impl Peer {
             build: "crowd".into(),
             kinds: BTreeMap::new(),
             features: Vec::new(),
-            wants: Stream::ALL.to_vec(),
+            // As everybody whom a large fleet has: no keeper.
+            wants: vec![Stream::Sec, Stream::Cfg],
             seen: Token::NONE,
             clock: Clock { wall_at_zero_ms: 1_700_000_000_000, q: Quality::Ntp },
         }

@@ -67,7 +67,7 @@ fn enter(boss: &Member, newcomers: &[Newcomer], beside: impl Fn(&mut Edits, &New
                     name: format!("Room {}", number * MEMBERS_AT_ONCE + at),
                     addresses: newcomer.address.iter().cloned().collect(),
                     priority: 0,
-                    is_keeper: true,
+                    is_keeper: false,
                     // They only follow.
                     is_candidate: false,
                     weight: 1,

@@ -134,8 +134,16 @@ pub fn settled(members: &[&Member]) -> Option<String> {
     if !members.iter().all(is_settled) {
         return None;
     }
+    are_like(members).then_some(coordinator)
+}
+
+/// Whether nodes have the same records, in all that each of them keeps.
+pub fn are_like(members: &[&Member]) -> bool {
     let hashes: Vec<Value> = members.iter().map(|member| member.hashes()).collect();
-    hashes.windows(2).all(|pair| pair[0] == pair[1]).then_some(coordinator)
+    ["sec", "cfg", "own", "jrn"].iter().all(|stream| {
+        let kept: Vec<&Value> = hashes.iter().map(|hashes| &hashes[*stream]).filter(|hash| !hash.is_null()).collect();
+        !kept.is_empty() && kept.windows(2).all(|pair| pair[0] == pair[1])
+    })
 }
 
 /// Waits until they are [`settled`].

@@ -32,7 +32,7 @@ pub use clock::FakeClock;
 pub use disk::SmallDisk;
 pub use feed::Feed;
 pub use hogs::Hogs;
-pub use member::{Member, in_step, wait_settled};
+pub use member::{Member, are_like, in_step, wait_settled};
 pub use node::{Answer, Node};
 pub use recorder::Recorder;
 pub use room::{Plan, Room};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use replicate::core::election::{self, Role};
+use replicate::core::id::Stream;
 use replicate::net::{Ended, Hub, SUBPROTOCOL, websocket_config};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -41,6 +42,8 @@ pub(super) struct Following {
     pub dialling: BTreeMap<Id, Dialling>,
     /// What the hub was told of the roster.
     told: Option<Vec<election::Member>>,
+    /// And of what it is to keep.
+    kept: Option<&'static [Stream]>,
 }
 
 /// A task that dials a node whenever there is no link.
@@ -56,6 +59,13 @@ impl Following {
         if self.told.as_ref() != Some(&members) {
             hub.roster(members.clone());
             self.told = Some(members);
+        }
+    }
+
+    /// Tells the hub of which streams it keeps everything, if that is news.
+    pub fn keep(&mut self, hub: &Hub, streams: &'static [Stream]) {
+        if self.kept.replace(streams) != Some(streams) {
+            hub.keep(streams);
         }
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::call::send;
 use super::replace::{self, Becomes, NotReplaceable};
 use super::tls::{PeerKey, dial_any};
-use super::{Fleet, links};
+use super::{Fleet, links, topology};
 use crate::access::acts::JoinFleet;
 use crate::access::invitations::Token;
 use crate::access::{About, Actor, Ctx, Refused};
@@ -64,6 +64,9 @@ pub struct Admission {
     pub fleet_name: String,
     /// The node that let it in.
     pub node_id: Id,
+    /// It is to keep everybody's records.
+    #[serde(default)]
+    pub is_keeper: bool,
     /// As whom it goes on; none if it stays who it is.
     #[serde(default)]
     pub becomes: Option<Becomes>,
@@ -264,6 +267,7 @@ impl Fleet {
         }
         let invitation = self.0.access.redeem(ctx, &secret)?;
         let node = self.0.store.node();
+        let is_keeper = topology::keeps_all(&topology::believed(&self.0.store.members()?), application.node_id);
         let member = Member {
             id: application.node_id,
             key: Some(Key { spki, certificate: application.certificate.clone() }),
@@ -271,7 +275,7 @@ impl Fleet {
                 name: application.name.clone(),
                 addresses: application.addresses.clone(),
                 priority: 0,
-                is_keeper: true,
+                is_keeper,
                 is_candidate: true,
                 weight: 1,
             },
@@ -285,6 +289,6 @@ impl Fleet {
         edits.put_member(&member);
         allowed.commit(edits)?;
         self.look_anew();
-        Ok(Admission { fleet_id: fleet.id, fleet_name: fleet.name, node_id: node, becomes: None })
+        Ok(Admission { fleet_id: fleet.id, fleet_name: fleet.name, node_id: node, is_keeper, becomes: None })
     }
 }

@@ -29,7 +29,7 @@ use crate::access::{About, Actor, Ctx};
 use crate::domain::access::Target;
 use crate::service::live::Live;
 use crate::service::moment;
-use crate::store::fleet::{Inventory, MEMBERS_MAX, Member, called};
+use crate::store::fleet::{Inventory, MEMBERS_MAX, Member, Profile, called};
 use crate::store::{Edits, Id};
 use crate::sys::line::Line;
 use crate::sys::{clock, disk, files, rng};
@@ -49,6 +49,8 @@ const AWAY_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 const PING_MS: u64 = 7_000;
 /// From opening a link to the other node's hello: when the power of hundreds is back, each waits for its turn.
 const HELLO_MS: u64 = 20_000;
+/// What every node keeps of every other; of the rest, what nodes saw and the journal, it keeps its own.
+const KEPT_BY_ALL: [Stream; 2] = [Stream::Sec, Stream::Cfg];
 /// Seconds of a day: so often the neighbours of a large fleet change.
 const DAY_S: i64 = 86_400;
 /// The last token that was seen: the fence of the election.
@@ -107,6 +109,7 @@ impl Fleet {
         if let Some(own) = members.iter().find(|member| member.id == us && !member.is_retired && !is_replaced) {
             self.tell_own_address(own);
             self.tell_inventory();
+            self.make_keepers(&members);
         }
         Known {
             fleet: fleet.or(bootstrap.as_ref().map(|kept| kept.admission.fleet_id)),
@@ -122,19 +125,36 @@ impl Fleet {
         if own.profile.addresses == us.addresses {
             return;
         }
-        let Ok(seed) = rng::bytes::<32>() else { return };
-        let ctx = Ctx::new(moment(clock::now()), seed, "", "rakkr node");
-        let about = About::thing("node", own.id, &own.profile.name);
-        let told = self.0.access.allow::<EditFleet>(&ctx, &Actor::service("fleet"), &Target::Fleet, about);
-        let kept = told.map_err(|error| error.to_string()).and_then(|allowed| {
-            let mut edits = allowed.edits();
-            let mut profile = own.profile.clone();
-            profile.addresses = us.addresses;
-            edits.put_member_profile(own.id, &profile);
-            allowed.commit(edits).map_err(|error| error.to_string())
-        });
-        if let Err(error) = kept {
+        let profile = Profile { addresses: us.addresses, ..own.profile.clone() };
+        if let Err(error) = self.tell_profile(own, &profile) {
             tracing::warn!(error, "the new address of this node is not in the roster yet");
+        }
+    }
+
+    fn tell_profile(&self, member: &Member, profile: &Profile) -> Result<(), String> {
+        let seed = rng::bytes::<32>().map_err(|error| error.to_string())?;
+        let ctx = Ctx::new(moment(clock::now()), seed, "", "rakkr node");
+        let about = About::thing("node", member.id, &member.profile.name);
+        let told = self.0.access.allow::<EditFleet>(&ctx, &Actor::service("fleet"), &Target::Fleet, about);
+        told.map_err(|error| error.to_string()).and_then(|allowed| {
+            let mut edits = allowed.edits();
+            edits.expect_member(member.id, &member.version);
+            edits.put_member_profile(member.id, profile);
+            allowed.commit(edits).map(drop).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Makes keepers of those that have to be and are not, if this node coordinates. On two sides of a split that is the same
+    /// word twice.
+    fn make_keepers(&self, members: &[Member]) {
+        let us = self.0.store.node();
+        let is_ours = self.hub().is_some_and(|hub| matches!(hub.look().election.role, Role::Coordinator { .. }));
+        let due = if is_ours { topology::keepers_due(&topology::believed(members), us) } else { Vec::new() };
+        for member in members.iter().filter(|member| due.contains(&member.id)) {
+            let profile = Profile { is_keeper: true, ..member.profile.clone() };
+            if let Err(error) = self.tell_profile(member, &profile) {
+                tracing::warn!(error, "{} is not a keeper yet", member.profile.name);
+            }
         }
     }
 
@@ -182,7 +202,9 @@ impl Fleet {
     fn follow(&self, known: Known, following: &mut Following) {
         let Some(id) = known.fleet else { return };
         let us = self.0.store.node();
-        let Some(hub) = self.hub_of(id) else { return };
+        let kept = kept(&known, us);
+        let Some(hub) = self.hub_of(id, kept) else { return };
+        following.keep(&hub, kept);
         let believed: Vec<&Member> = known.members.iter().filter(|member| !member.is_retired).collect();
         let is_in = believed.iter().any(|member| member.id == us) && !known.is_replaced;
         let nodes: Vec<Node> = believed.iter().map(|member| Node::of(member)).collect();
@@ -247,11 +269,11 @@ impl Fleet {
         topology::dials(members, &topology::Known { us: self.0.store.node(), coordinator, away: &away, day })
     }
 
-    /// The hub, started with the first fleet that is known.
-    fn hub_of(&self, fleet: Id) -> Option<Hub> {
+    /// The hub, started with the first fleet that is known, and of which streams it keeps everything.
+    fn hub_of(&self, fleet: Id, kept: &[Stream]) -> Option<Hub> {
         let mut slot = held(&self.0.hub);
         if slot.is_none() {
-            match self.start_hub(fleet) {
+            match self.start_hub(fleet, kept) {
                 Ok(hub) => *slot = Some(hub),
                 Err(error) => tracing::error!(%error, "links to other nodes cannot be started"),
             }
@@ -259,14 +281,14 @@ impl Fleet {
         slot.clone()
     }
 
-    fn start_hub(&self, fleet: Id) -> io::Result<Hub> {
+    fn start_hub(&self, fleet: Id, kept: &[Stream]) -> io::Result<Hub> {
         let token_file = self.0.data.join("records").join(TOKEN_FILE);
         let settings = Settings {
             fleet: FleetId(node_id(fleet)),
             build: env!("CARGO_PKG_VERSION").to_owned(),
             kinds: crate::store::schema::KINDS.iter().map(|kind| ((*kind).to_owned(), 1)).collect(),
             features: Vec::new(),
-            wants: Stream::ALL.to_vec(),
+            wants: kept.to_vec(),
             session: session::Limits { ping_ms: PING_MS, hello_ms: HELLO_MS, ..session::Limits::default() },
             election: election::Settings::default(),
             seen: last_token(&token_file),
@@ -455,6 +477,13 @@ fn two_machines(name: &str) -> String {
     format!(
         "Two machines call themselves {name}: a copied disk. Both were told, and neither's new records are taken until one is chosen (`rakkr renew` on it)."
     )
+}
+
+/// Of which streams a node keeps everything, by the roster; before that is here, by what it was told when it came in.
+fn kept(known: &Known, us: Id) -> &'static [Stream] {
+    let own = known.members.iter().find(|member| member.id == us).map(|member| member.profile.is_keeper);
+    let told = known.bootstrap.as_ref().map(|kept| kept.admission.is_keeper);
+    if own.or(told).unwrap_or(true) { &Stream::ALL } else { &KEPT_BY_ALL }
 }
 
 /// The members as the election knows them.

@@ -169,10 +169,12 @@ impl Fleet {
     ) -> Result<Admission, JoinError> {
         let store = &self.0.store;
         let fleet = store.fleet()?.ok_or(JoinError::Refused("this node is in no fleet".into()))?;
+        let is_keeper = store.member(node)?.is_some_and(|member| member.profile.is_keeper);
         let admission = |name: &str, incarnation| Admission {
             fleet_id: fleet.id,
             fleet_name: fleet.name.clone(),
             node_id: store.node(),
+            is_keeper,
             becomes: Some(Becomes { node, name: name.to_owned(), incarnation }),
         };
         let (spki, done) = (hex(&key.0), store.replacements()?);

@@ -44,6 +44,8 @@ pub struct FleetView {
     pub trouble: Vec<String>,
     /// Another box has this one's place: what that means is the first of the troubles.
     pub is_replaced: bool,
+    /// This node keeps everybody's recordings, incidents and journal, not only its own.
+    pub keeps_all: bool,
     /// How often what no node needs any more has left this node's logs: the number of the floor it is at, 0 before the first.
     pub floor: u64,
     /// What the next time waits for, in a sentence, if this node coordinates and it was not due when it last looked.
@@ -140,10 +142,12 @@ pub struct StateHashes {
     pub sec: String,
     /// Of what people decide.
     pub cfg: String,
-    /// Of what nodes saw.
-    pub own: String,
-    /// Of the journal.
-    pub jrn: String,
+    /// Of what nodes saw; nothing from a node that keeps only its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
+    /// Of the journal; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jrn: Option<String>,
 }
 
 impl FleetView {
@@ -214,6 +218,7 @@ impl Fleet {
             nodes,
             is_replaced: replaced.is_some(),
             trouble: replaced.into_iter().chain(store.troubles()).chain(standing.as_deref().and_then(floor)).collect(),
+            keeps_all: standing.as_ref().is_none_or(|standing| standing.keeps_all),
             floor: standing.as_ref().map_or(0, |standing| standing.floor.number),
             floor_waits: standing.as_ref().and_then(|look| look.floor.waits).map(|wait| self.floor_waits(wait)),
             stories: held(&self.0.stories).iter().rev().cloned().collect(),
@@ -281,6 +286,11 @@ impl Fleet {
         }
     }
 
+    /// Whether this node keeps everybody's records by now.
+    pub fn keeps_all(&self) -> bool {
+        self.hub().is_none_or(|hub| hub.look().keeps_all)
+    }
+
     /// Digests of all records, by stream. Reads every record.
     ///
     /// # Errors
@@ -288,11 +298,13 @@ impl Fleet {
     pub fn state_hashes(&self) -> Result<StateHashes, StoreError> {
         let logs = self.0.store.logs();
         let hash = |stream| -> Result<String, StoreError> { Ok(logs.stream_hash(stream)?.to_string()) };
+        let is_keeper = self.keeps_all();
+        let kept = |stream| is_keeper.then(|| hash(stream)).transpose();
         Ok(StateHashes {
             sec: hash(Stream::Sec)?,
             cfg: hash(Stream::Cfg)?,
-            own: hash(Stream::Own)?,
-            jrn: hash(Stream::Jrn)?,
+            own: kept(Stream::Own)?,
+            jrn: kept(Stream::Jrn)?,
         })
     }
 }

@@ -211,7 +211,8 @@ fn unclaimed() -> (tempfile::TempDir, Bootstrap, Becomes) {
     std::fs::create_dir(home.path().join("records")).unwrap();
     std::fs::write(home.path().join("records/records.redb"), "nobody's").unwrap();
     let fleet = Id::of_name("fleet");
-    let admission = Admission { fleet_id: fleet, fleet_name: "Court".into(), node_id: fleet, becomes: None };
+    let admission =
+        Admission { fleet_id: fleet, fleet_name: "Court".into(), node_id: fleet, is_keeper: true, becomes: None };
     let bootstrap = Bootstrap { admission, addresses: vec!["a.local:443".into()], spki: "0a".repeat(32) };
     (home, bootstrap, Becomes { node: HALL, name: "Hall B".into(), incarnation: 1_001 })
 }

@@ -64,6 +64,20 @@ pub fn candidates(members: &[Node]) -> Vec<Id> {
     standing.into_iter().map(|node| node.id).collect()
 }
 
+/// Whether a newcomer is to keep everybody's records: as long as with it all members stand for election. What more than these
+/// have is a burden on every disk and no more safety.
+pub fn keeps_all(members: &[Node], newcomer: Id) -> bool {
+    members.iter().filter(|node| node.id != newcomer).count() < MESH_MAX
+}
+
+/// Who keeps everybody's records by now, and has to: who stands for election, so that a coordinator has what it shows, and
+/// who coordinates. Nobody is taken off again: what a node has is no burden any more.
+pub fn keepers_due(members: &[Node], coordinator: Id) -> Vec<Id> {
+    let standing = candidates(members);
+    let is_due = |node: &&Node| !node.is_keeper && (node.id == coordinator || standing.contains(&node.id));
+    members.iter().filter(is_due).map(|node| node.id).collect()
+}
+
 /// What a node knows when it chooses whom to dial.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
@@ -186,6 +200,35 @@ mod tests {
         let stayed: Vec<Id> = before.iter().copied().filter(|id| *id != before[2]).collect();
         assert_eq!(after[..4], stayed);
         assert!(after.len() == CANDIDATES_MAX && !before.contains(&after[4]));
+    }
+
+    #[test]
+    fn nine_are_too_many_to_keep_everything() {
+        for count in 0..MESH_MAX {
+            assert!(keeps_all(&roster(count), Id::of_name("new")), "{count} are there");
+        }
+        let members = roster(MESH_MAX);
+        assert!(!keeps_all(&members, Id::of_name("new")));
+        assert!(keeps_all(&members, members[3].id), "who comes again is not counted twice");
+    }
+
+    #[test]
+    fn who_may_coordinate_becomes_a_keeper_and_nobody_else() {
+        let mut members = roster(12);
+        members.iter_mut().skip(8).for_each(|node| node.is_keeper = false);
+        let coordinator = candidates(&members)[0];
+        assert_eq!(keepers_due(&members, coordinator), [], "five of eight keepers stand");
+
+        let standing = candidates(&members);
+        members.retain(|node| !standing[..4].contains(&node.id));
+        // Eight are left, so all stand.
+        assert_eq!(keepers_due(&members, members[0].id).len(), 4);
+
+        let mut members = roster(12);
+        members.iter_mut().skip(8).for_each(|node| node.is_keeper = false);
+        members[11].priority = 1;
+        assert_eq!(keepers_due(&members, coordinator), [members[11].id], "preferred by a person");
+        assert_eq!(keepers_due(&members, members[10].id), [members[10].id, members[11].id], "chosen by a person");
     }
 
     #[test]

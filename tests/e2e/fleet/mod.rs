@@ -10,6 +10,7 @@ mod console;
 mod coordinator;
 mod cut;
 mod floor;
+mod keepers;
 mod large;
 mod nearby;
 mod new_box;

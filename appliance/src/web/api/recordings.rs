@@ -133,9 +133,19 @@ pub struct Place {
 pub fn find(app: &App, caller: &Caller, id: TakeId) -> Result<Recording, Problem> {
     let nodes = Nodes::of(app)?;
     may(app, caller, Permission::RecordingRead, &nodes.everywhere())?;
-    let recording = app.store.recording(id)?.ok_or_else(|| Problem::not_found("recording"))?;
+    let recording = app.store.recording(id)?.ok_or_else(|| unknown(app))?;
     may(app, caller, Permission::RecordingRead, &nodes.of_recording(&recording))?;
     Ok(recording)
+}
+
+/// No such recording is known. A node that does not keep everybody's records says that there may be one elsewhere.
+fn unknown(app: &App) -> Problem {
+    let problem = Problem::not_found("recording");
+    if app.fleet.keeps_all() {
+        return problem;
+    }
+    let more = "This node keeps its own recordings only: if another node made it, ask that one, or one that keeps everybody's.";
+    Problem { detail: format!("{} {more}", problem.detail), ..problem }
 }
 
 /// Where a recording stands, for rights.

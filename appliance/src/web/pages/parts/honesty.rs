@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::within;
 use super::words::{self, Clock};
-use crate::fleet::state::{CoordinatorView, FleetView};
+use crate::fleet::state::{CoordinatorView, FleetView, NodeView};
 
 /// How the fleet stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct InFleet {
     pub nodes: usize,
     /// What is amiss.
     pub strip: Option<Strip>,
+    /// Whose recordings, incidents and journal are not on this node, and where they are; nothing if all are here.
+    pub keeps: Option<String>,
 }
 
 /// What is amiss, in a line.
@@ -52,7 +54,7 @@ impl Honesty {
             tone: tone.to_owned(),
             word: word.to_owned(),
             text: if view.of <= 1 { who } else { format!("{who} {}", current(view)) },
-            waits: view.trouble.first().cloned().or_else(|| waits(view)),
+            waits: view.trouble.first().cloned().or_else(|| waits(view)).or_else(|| keeps(view)),
         }
     }
 }
@@ -69,8 +71,24 @@ impl InFleet {
                 .or_else(|| waits(view))
                 .unwrap_or_else(|| words::capital(&current(view))),
         });
-        Self { nodes: view.of, strip }
+        Self { nodes: view.of, strip, keeps: keeps(view) }
     }
+}
+
+/// What this node does not know, and who does.
+fn keeps(view: &FleetView) -> Option<String> {
+    if view.keeps_all || view.of <= 1 {
+        return None;
+    }
+    let own = "This node keeps its own recordings, incidents and journal only";
+    let is_there = |node: &&NodeView| node.is_keeper && !node.is_here && node.is_reached();
+    let coordinator = view.coordinator.as_ref().filter(|coordinator| !coordinator.is_here);
+    let text = match (coordinator, view.nodes.iter().find(is_there)) {
+        (Some(coordinator), _) => format!("{own}. Those of all nodes are on {}, which coordinates.", coordinator.name),
+        (None, Some(keeper)) => format!("{own}. Those of all nodes are on {}.", keeper.name),
+        (None, None) => format!("{own}. No node that keeps everybody's is reached now."),
+    };
+    Some(text)
 }
 
 fn standing(view: &FleetView) -> (&'static str, &'static str) {
@@ -133,7 +151,6 @@ pub(in crate::web::pages) mod tests {
     use replicate::net::BEHIND_AFTER_MS;
 
     use super::*;
-    use crate::fleet::state::NodeView;
 
     pub fn clock() -> Clock {
         Clock { now: "2026-11-21T09:34:12Z".parse().unwrap(), zone: TimeZone::UTC }
@@ -158,7 +175,7 @@ pub(in crate::web::pages) mod tests {
             joined_by: None,
             joined_at: None,
             room_id: None,
-            activity: String::new(),
+            activity: "idle".into(),
             disk_bytes: (0, 0),
             is_disputed: false,
             void_changes: 0,
@@ -188,6 +205,7 @@ pub(in crate::web::pages) mod tests {
             nodes,
             trouble: Vec::new(),
             is_replaced: false,
+            keeps_all: true,
             floor: 0,
             floor_waits: None,
             stories: Vec::new(),
@@ -211,6 +229,22 @@ pub(in crate::web::pages) mod tests {
         let strip = InFleet::of(&view).strip.unwrap();
         assert_eq!(strip.word, "Another box has its place");
         assert_eq!(strip.text, "Another box has taken this one's place.");
+    }
+
+    #[test]
+    fn a_node_that_keeps_only_its_own_says_where_the_rest_is() {
+        let mut view = FleetView { keeps_all: false, ..fleet(Some("majority"), &["current", "current", "current"]) };
+        (view.nodes[2].is_here, view.nodes[2].is_keeper) = (true, false);
+        let keeps = |view: &FleetView| InFleet::of(view).keeps.unwrap_or_default();
+        assert!(keeps(&view).ends_with("are on room-0, which coordinates."), "{}", keeps(&view));
+        assert_eq!(Honesty::of(&view, &clock()).waits, Some(keeps(&view)));
+        view.coordinator = None;
+        view.nodes[0].state = "lost";
+        assert!(keeps(&view).ends_with("are on room-1."), "{}", keeps(&view));
+        view.nodes[1].state = "lost";
+        assert!(keeps(&view).ends_with("is reached now."), "{}", keeps(&view));
+
+        assert_eq!(InFleet::of(&FleetView { keeps_all: true, ..view }).keeps, None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Card {
     pub name: String,
     /// Its own name, if the room's stands above.
     pub node: Option<String>,
-    /// lost, trouble, offline, recording, paused or idle.
+    /// lost, trouble, offline, recording, paused, unknown or idle.
     pub state: String,
     /// The shape.
     pub picture: String,
@@ -53,7 +53,8 @@ pub struct Card {
     pub url: String,
     /// Where the room is heard; none of one that cannot be, or not by them.
     pub listen: Option<String>,
-    /// What can be done from here; nothing with a node that is not reached, or whose recorder does not answer.
+    /// What can be done from here; nothing with a node that is not reached, whose recorder does not answer, or of
+    /// which nothing is known.
     pub act: Option<Act>,
 }
 
@@ -204,7 +205,8 @@ const OFFLINE: u8 = 3;
 const WARNED: u8 = 4;
 const RECORDING: u8 = 5;
 const PAUSED: u8 = 6;
-const IDLE: u8 = 7;
+const UNKNOWN: u8 = 7;
+const IDLE: u8 = 8;
 
 /// All cards, problems first, then what records, then the rest; equal ones by name.
 pub fn all<'a>(nodes: impl Iterator<Item = (&'a NodeView, Rights)>, seen: &Seen<'_>) -> Vec<Card> {
@@ -250,7 +252,7 @@ impl Card {
                 true => "/api/v1/listen".to_owned(),
                 false => format!("/api/v1/nodes/{}/calls/listen", node.id),
             }),
-            act: (!is_lost && state != "offline").then(|| act(node, running, rights)),
+            act: (!is_lost && !["offline", "unknown"].contains(&state)).then(|| act(node, running, rights)),
         }
     }
 }
@@ -272,6 +274,8 @@ fn state(
         (_, Some(Severity::Warning)) => (WARNED, "trouble", "lamp-trouble", "Look here"),
         _ if running.is_some_and(|running| running.is_paused) => (PAUSED, "paused", "lamp-paused", "Paused"),
         _ if runs => (RECORDING, "recording", "lamp-recording", "Recording"),
+        // It never said, or this node does not keep what it says.
+        ("", None) => (UNKNOWN, "unknown", "lamp-unknown", "Not known here"),
         _ => (IDLE, "idle", "lamp-idle", "Not recording"),
     }
 }

@@ -78,6 +78,22 @@ fn problems_come_first_then_what_records_then_the_rest() {
 }
 
 #[test]
+fn of_a_room_whose_records_are_not_here_nothing_is_said_and_nothing_done() {
+    let far = NodeView { activity: String::new(), ..node("far", "current") };
+    let mut told = Told::default();
+
+    let cards = told.cards(&[node("idle", "current"), far.clone()], true);
+
+    assert_eq!(names(&cards), ["far", "idle"]);
+    let words = |card: &Card| (card.word.clone(), card.act.is_some(), card.listen.is_some());
+    assert_eq!(words(&cards[0]), ("Not known here".to_owned(), false, true));
+    assert_eq!(words(&cards[1]), ("Not recording".to_owned(), true, true));
+
+    told.runs(&far, "Hearing", false);
+    assert_eq!(told.cards(&[far], true)[0].word, "Recording");
+}
+
+#[test]
 fn a_lost_room_is_not_said_to_record_now_and_has_no_buttons() {
     let gone = node("gone", "lost");
     let mut told = Told::default();
