@@ -24,7 +24,6 @@ const own = {
   record: '<circle cx="12" cy="12" r="7" fill="currentColor" stroke="none"/>',
   stop: '<rect x="5" y="5" width="14" height="14" rx="2" fill="currentColor" stroke="none"/>',
   "lamp-recording": '<circle cx="12" cy="12" r="9" fill="currentColor" stroke="none"/>',
-  "lamp-unknown": '<circle cx="12" cy="12" r="8" stroke-width="2.5" stroke-dasharray="3 4"/>',
   "lamp-idle": '<circle cx="12" cy="12" r="8" stroke-width="2.5"/>',
   "lamp-paused": '<path d="M6 4h4v16H6zM14 4h4v16h-4z" fill="currentColor" stroke="none"/>',
   "lamp-trouble": '<path d="M12 2.5 22.5 21h-21z" fill="currentColor" stroke-width="1.5"/><path d="M12 9v5.5M12 17.6v.1" stroke="var(--knock,#000)" stroke-width="2.4"/>',

@@ -179,9 +179,13 @@ fn open(app: &App, caller: &Caller) -> Result<BTreeMap<String, Vec<IncidentView>
 }
 
 fn chips(cards: &[Card], asked: Asked) -> Vec<Chip> {
+    // Where rooms are that nothing is known of, nobody can count what they do.
+    let is_known = cards.iter().all(|card| card.state != "unknown");
+    let is_counted = |show| is_known || [Show::All, Show::Lost].contains(&show);
+    let count = |show: Show| words::number(cards.iter().filter(|card| show.has(card)).count() as u64);
     let chip = |show: Show| Chip {
         label: show.label().to_owned(),
-        count_text: Some(words::number(cards.iter().filter(|card| show.has(card)).count() as u64)),
+        count_text: is_counted(show).then(|| count(show)),
         url: Asked { show, ..asked }.url(),
         is_current: show == asked.show,
     };

@@ -29,7 +29,16 @@ pub struct InFleet {
     /// What is amiss.
     pub strip: Option<Strip>,
     /// Whose recordings, incidents and journal are not on this node, and where they are; nothing if all are here.
-    pub keeps: Option<String>,
+    pub keeps: Option<Keeps>,
+}
+
+/// That others' records are not on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeps {
+    /// Where they are.
+    pub text: String,
+    /// The pages of that node, if it told an address.
+    pub url: Option<String>,
 }
 
 /// What is amiss, in a line.
@@ -54,7 +63,7 @@ impl Honesty {
             tone: tone.to_owned(),
             word: word.to_owned(),
             text: if view.of <= 1 { who } else { format!("{who} {}", current(view)) },
-            waits: view.trouble.first().cloned().or_else(|| waits(view)).or_else(|| keeps(view)),
+            waits: view.trouble.first().cloned().or_else(|| waits(view)).or_else(|| Some(keeps(view)?.text)),
         }
     }
 }
@@ -76,19 +85,23 @@ impl InFleet {
 }
 
 /// What this node does not know, and who does.
-fn keeps(view: &FleetView) -> Option<String> {
+fn keeps(view: &FleetView) -> Option<Keeps> {
     if view.keeps_all || view.of <= 1 {
         return None;
     }
     let own = "This node keeps its own recordings, incidents and journal only";
     let is_there = |node: &&NodeView| node.is_keeper && !node.is_here && node.is_reached();
     let coordinator = view.coordinator.as_ref().filter(|coordinator| !coordinator.is_here);
-    let text = match (coordinator, view.nodes.iter().find(is_there)) {
-        (Some(coordinator), _) => format!("{own}. Those of all nodes are on {}, which coordinates.", coordinator.name),
-        (None, Some(keeper)) => format!("{own}. Those of all nodes are on {}.", keeper.name),
-        (None, None) => format!("{own}. No node that keeps everybody's is reached now."),
+    let (text, address) = match (coordinator, view.nodes.iter().find(is_there)) {
+        (Some(leader), _) => {
+            (format!("{own}. Those of all nodes are on {}, which coordinates.", leader.name), leader.address.as_ref())
+        }
+        (None, Some(keeper)) => {
+            (format!("{own}. Those of all nodes are on {}.", keeper.name), keeper.addresses.first())
+        }
+        (None, None) => (format!("{own}. No node that keeps everybody's is reached now."), None),
     };
-    Some(text)
+    Some(Keeps { text, url: address.map(|address| format!("https://{address}/")) })
 }
 
 fn standing(view: &FleetView) -> (&'static str, &'static str) {
@@ -235,12 +248,13 @@ pub(in crate::web::pages) mod tests {
     fn a_node_that_keeps_only_its_own_says_where_the_rest_is() {
         let mut view = FleetView { keeps_all: false, ..fleet(Some("majority"), &["current", "current", "current"]) };
         (view.nodes[2].is_here, view.nodes[2].is_keeper) = (true, false);
-        let keeps = |view: &FleetView| InFleet::of(view).keeps.unwrap_or_default();
+        let keeps = |view: &FleetView| InFleet::of(view).keeps.unwrap().text;
         assert!(keeps(&view).ends_with("are on room-0, which coordinates."), "{}", keeps(&view));
         assert_eq!(Honesty::of(&view, &clock()).waits, Some(keeps(&view)));
         view.coordinator = None;
         view.nodes[0].state = "lost";
         assert!(keeps(&view).ends_with("are on room-1."), "{}", keeps(&view));
+        assert_eq!(InFleet::of(&view).keeps.unwrap().url.as_deref(), Some("https://room-1.local:8443/"));
         view.nodes[1].state = "lost";
         assert!(keeps(&view).ends_with("is reached now."), "{}", keeps(&view));
 

@@ -275,7 +275,7 @@ fn state(
         _ if running.is_some_and(|running| running.is_paused) => (PAUSED, "paused", "lamp-paused", "Paused"),
         _ if runs => (RECORDING, "recording", "lamp-recording", "Recording"),
         // It never said, or this node does not keep what it says.
-        ("", None) => (UNKNOWN, "unknown", "lamp-unknown", "Not known here"),
+        ("", None) => (UNKNOWN, "unknown", "check-unknown", "Not known here"),
         _ => (IDLE, "idle", "lamp-idle", "Not recording"),
     }
 }
