@@ -74,8 +74,8 @@ fn eight_listeners_of_which_none_reads_cost_no_frame_and_the_ninth_is_told() {
     drop(eight);
 }
 
-/// Fragments of a stream in half a second, more or less.
-const FRAGMENTS: usize = 10;
+/// Fragments of a stream in a third of a second, more or less.
+const FRAGMENTS: usize = 6;
 
 #[test]
 fn a_browser_hears_a_port_go_silent_soon_after() {
@@ -84,7 +84,7 @@ fn a_browser_hears_a_port_go_silent_soon_after() {
     let data = DataDir::new(&room.appliance.data);
     let mut live = Live::open(&data, "1".parse().unwrap(), StreamFormat::Mp4, now).unwrap();
     assert_eq!(live.next_bytes().unwrap().unwrap()[4..8], *b"ftyp");
-    // The tags are noise: they need many bytes, and silence few. How many frames come at once is chance, so ten are looked at.
+    // The tags are noise: they need many bytes, and silence few. How many frames come at once is chance, so six are looked at.
     let mut sizes: VecDeque<usize> = (0..FRAGMENTS).map(|_| live.next_bytes().unwrap().unwrap().len()).collect();
     for _ in 0..FRAGMENTS {
         sizes.push_back(live.next_bytes().unwrap().unwrap().len());
@@ -97,7 +97,7 @@ fn a_browser_hears_a_port_go_silent_soon_after() {
         sizes.push_back(live.next_bytes().unwrap().unwrap().len());
         sizes.pop_front();
         fragments += 1;
-        assert!(fragments < 3 * FRAGMENTS, "a second and a half later it is still loud: {sizes:?}, were {loud} bytes");
+        assert!(fragments < 20, "a second later it is still loud: {sizes:?}, were {loud} bytes");
     }
     eprintln!("a silent port is coded silence after {} ms", removed.elapsed().as_millis());
 }
