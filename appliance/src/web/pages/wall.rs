@@ -272,6 +272,8 @@ pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Piec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::state::NodeView;
+    use crate::web::pages::parts::honesty::tests::{clock, node};
 
     #[test]
     fn what_is_looked_at_stands_in_the_url_and_in_the_topic() {
@@ -281,5 +283,22 @@ mod tests {
             assert_eq!(Asked::of_topic(asked.topic().strip_prefix("wall:").unwrap()), asked);
         }
         assert_eq!(Asked::of("/wall?show=%3Cscript%3E").url(), "/wall");
+    }
+
+    #[test]
+    fn what_rooms_do_is_counted_only_where_it_is_known_of_all() {
+        let seen =
+            Seen { rooms: &BTreeMap::new(), running: &BTreeMap::new(), incidents: &BTreeMap::new(), clock: &clock() };
+        let rights = Rights { can_start: true, can_stop: true, can_listen: true };
+        let counts = |nodes: &[NodeView]| {
+            let cards = cards::all(nodes.iter().map(|node| (node, rights)), &seen);
+            chips(&cards, Asked::of("/wall")).into_iter().map(|chip| chip.count_text).collect::<Vec<_>>()
+        };
+        let text = |number: &str| Some(number.to_owned());
+        let mut nodes = [node("near", "current"), node("gone", "lost"), node("far", "current")];
+        assert_eq!(counts(&nodes), [text("3"), text("1"), text("0"), text("1")]);
+        // Of this one nothing came here, as where nodes keep only their own.
+        nodes[2].activity = String::new();
+        assert_eq!(counts(&nodes), [text("3"), None, None, text("1")]);
     }
 }
