@@ -8,11 +8,12 @@ use fleet::*;
 use house::put;
 use replicate::core::floor::Stage;
 use replicate::core::id::{NodeId, Stream};
+use replicate::core::wish::KEPT_BY_ALL;
 use replicate::net::Patience;
 use std::collections::BTreeSet;
 
 fn own_only() -> Wish {
-    Wish { keeps: vec![Stream::Sec, Stream::Cfg], ..Wish::default() }
+    Wish { keeps: KEPT_BY_ALL.to_vec(), ..Wish::default() }
 }
 
 impl Running {
@@ -102,7 +103,7 @@ fn what_left_the_logs_before_a_node_became_a_keeper_is_not_missed() {
     let rows = one.store.verify().unwrap();
     assert!(rows < 40, "{rows} rows are left");
 
-    let three = fleet.node_with(3, wish(&[Stream::Sec, Stream::Cfg]));
+    let three = fleet.node_with(3, wish(&KEPT_BY_ALL));
     for node in [&one, &two, &three] {
         node.hub.roster(roster(1..=3));
     }

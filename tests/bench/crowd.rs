@@ -20,6 +20,7 @@ use replicate::core::message::FleetId;
 use replicate::core::schema::{Form, Kind, Schema};
 use replicate::core::session::{Clock, Input, Limits, Me, Output, Session, Told};
 use replicate::core::view::{Staged, Unreadable, View};
+use replicate::core::wish::KEPT_BY_ALL;
 use replicate::core::write::{self, Act, Draft, Replaces};
 use replicate::net::{SUBPROTOCOL, frames, pack, unpack, websocket_config};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -510,7 +511,7 @@ impl Peer {
             kinds: BTreeMap::new(),
             features: Vec::new(),
             // As everybody whom a large fleet has: no keeper.
-            wants: vec![Stream::Sec, Stream::Cfg],
+            wants: KEPT_BY_ALL.to_vec(),
             seen: Token::NONE,
             clock: Clock { wall_at_zero_ms: 1_700_000_000_000, q: Quality::Ntp },
         }

@@ -267,7 +267,7 @@ impl Fleet {
         }
         let invitation = self.0.access.redeem(ctx, &secret)?;
         let node = self.0.store.node();
-        let is_keeper = topology::keeps_all(&topology::believed(&self.0.store.members()?), application.node_id);
+        let is_keeper = topology::keeps_all(&topology::believed(&self.0.store.kept_members()?), application.node_id);
         let member = Member {
             id: application.node_id,
             key: Some(Key { spki, certificate: application.certificate.clone() }),

@@ -14,6 +14,7 @@ use replicate::core::election::{self, Role, Token, Told as Elections};
 use replicate::core::id::Stream;
 use replicate::core::message::FleetId;
 use replicate::core::session::{self, Told};
+use replicate::core::wish::KEPT_BY_ALL;
 use replicate::net::{Ended, Event, Hub, Settings, websocket_config};
 use tokio_tungstenite::WebSocketStream;
 
@@ -49,8 +50,6 @@ const AWAY_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 const PING_MS: u64 = 7_000;
 /// From opening a link to the other node's hello: when the power of hundreds is back, each waits for its turn.
 const HELLO_MS: u64 = 20_000;
-/// What every node keeps of every other; of the rest, what nodes saw and the journal, it keeps its own.
-const KEPT_BY_ALL: [Stream; 2] = [Stream::Sec, Stream::Cfg];
 /// Seconds of a day: so often the neighbours of a large fleet change.
 const DAY_S: i64 = 86_400;
 /// The last token that was seen: the fence of the election.
@@ -135,13 +134,12 @@ impl Fleet {
         let seed = rng::bytes::<32>().map_err(|error| error.to_string())?;
         let ctx = Ctx::new(moment(clock::now()), seed, "", "rakkr node");
         let about = About::thing("node", member.id, &member.profile.name);
-        let told = self.0.access.allow::<EditFleet>(&ctx, &Actor::service("fleet"), &Target::Fleet, about);
-        told.map_err(|error| error.to_string()).and_then(|allowed| {
-            let mut edits = allowed.edits();
-            edits.expect_member(member.id, &member.version);
-            edits.put_member_profile(member.id, profile);
-            allowed.commit(edits).map(drop).map_err(|error| error.to_string())
-        })
+        let allowed = self.0.access.allow::<EditFleet>(&ctx, &Actor::service("fleet"), &Target::Fleet, about);
+        let allowed = allowed.map_err(|error| error.to_string())?;
+        let mut edits = allowed.edits();
+        edits.expect_member(member.id, &member.version);
+        edits.put_member_profile(member.id, profile);
+        allowed.commit(edits).map(drop).map_err(|error| error.to_string())
     }
 
     /// Makes keepers of those that have to be and are not, if this node coordinates. On two sides of a split that is the same

@@ -169,13 +169,12 @@ impl Fleet {
     ) -> Result<Admission, JoinError> {
         let store = &self.0.store;
         let fleet = store.fleet()?.ok_or(JoinError::Refused("this node is in no fleet".into()))?;
-        let is_keeper = store.member(node)?.is_some_and(|member| member.profile.is_keeper);
-        let admission = |name: &str, incarnation| Admission {
+        let admission = |member: &Member, incarnation| Admission {
             fleet_id: fleet.id,
             fleet_name: fleet.name.clone(),
             node_id: store.node(),
-            is_keeper,
-            becomes: Some(Becomes { node, name: name.to_owned(), incarnation }),
+            is_keeper: member.profile.is_keeper,
+            becomes: Some(Becomes { node, name: called(node, Some(member)), incarnation }),
         };
         let (spki, done) = (hex(&key.0), store.replacements()?);
         let has_key = |member: &Member| member.key.as_ref().is_some_and(|known| known.spki == spki);
@@ -183,7 +182,7 @@ impl Fleet {
         if let Some(last) = done.iter().rfind(|done| done.node == node)
             && let Some(member) = store.member(node)?.filter(|member| has_key(member) && !member.is_retired)
         {
-            return Ok(admission(&called(node, Some(&member)), last.until));
+            return Ok(admission(&member, last.until));
         }
         if store.members()?.iter().any(has_key) || done.iter().any(|done| done.spki == spki) {
             return Err(JoinError::Taken);
@@ -208,13 +207,13 @@ impl Fleet {
         let mut edits = allowed.edits();
         edits.expect_member(node, &member.version);
         edits.put_member_key(node, &Key { spki, certificate: application.certificate.clone() });
-        edits.put_member_profile(node, &Profile { addresses: application.addresses.clone(), ..member.profile });
+        edits.put_member_profile(node, &Profile { addresses: application.addresses.clone(), ..member.profile.clone() });
         edits.put_replacement(ctx.new_id(), &done);
         allowed.commit(edits)?;
         let text = format!("Another box goes on as {}, invited by {}.", replaced.name, done.by);
         self.tell(ctx.now.wall, "replaced", text);
         self.look_anew();
-        Ok(admission(&replaced.name, done.until))
+        Ok(admission(&member, done.until))
     }
 
     /// Since when a key is believed no more because another box took its place.

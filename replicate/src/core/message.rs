@@ -35,8 +35,8 @@ pub const QUARANTINED: &str = "quarantined";
 pub const CHOSEN: &str = "chosen";
 /// A hello's feature: the speaker knows what a floor is.
 pub const FLOOR: &str = "floor";
-/// The word among a hello's features by which a node says that it knows what it means to be told a vector of a stream that the
-/// speaker does not want: of that stream the speaker wants its own node's logs.
+/// A hello's feature: the speaker knows that who tells a vector of a stream that it does not want, wants its own node's logs
+/// of it.
 pub const PAST: &str = "past";
 /// Length of a reason given to a peer in bytes.
 pub const WHY_BYTES_MAX: usize = 1024;

@@ -1,10 +1,12 @@
 //! Which logs a node keeps a copy of, of all that there are.
 //!
-//! A keeper wants every log. Another node wants whole streams (`sec` and `cfg`), and of the others its own node's logs
-//! only: what it writes it has anyway, and after its memory was lost it gets its past back. Lives here: the question
+//! A keeper wants every log. Another node wants whole streams ([`KEPT_BY_ALL`]), and of the others its own node's logs only: what it writes it has anyway, and after its memory was lost it gets its past back. Lives here: the question
 //! whether a log is wanted. Does not: who is a keeper, which is the user's to say.
 
 use crate::core::id::{LogId, NodeId, Stream};
+
+/// The streams of which every node keeps every log: who may do what, and what people decide.
+pub const KEPT_BY_ALL: [Stream; 2] = [Stream::Sec, Stream::Cfg];
 
 /// Which logs a node keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,7 @@ impl Step {
             Step::Leave(rows) => collect::leave(staged, &rows),
             Step::Done => collect::done(staged)?,
             Step::Fill(floor) => return Ok(fill::begin(staged, &floor)?),
-            Step::Widen => return Ok(fill::widen(staged)?),
+            Step::Widen => fill::widen(staged)?,
             // Done by the writer itself: there is no state to stage it on.
             Step::SetAside(_) => return Ok(false),
         }

@@ -308,8 +308,8 @@ impl Store {
         self.shared.push(Job::Floor { step: Step::Fill(floor), moment, done }, true);
     }
 
-    /// Begins to take what others kept below this node's own floor, of logs that were not kept here so far. Calls `done` on the
-    /// writer's thread with whether there was nothing against it.
+    /// Begins to take what others kept below this node's own floor, of logs that were not kept here so far, if something of
+    /// that is missing and no rows are leaving. Calls `done` on the writer's thread, with `true`.
     pub fn widen_then(&self, moment: Moment, done: Done<bool>) {
         self.shared.push(Job::Floor { step: Step::Widen, moment, done }, true);
     }
@@ -321,7 +321,7 @@ impl Store {
     pub fn lacks_below_floor(&self) -> Result<bool, Unreadable> {
         let own = self.shared.standing()?.filter(|own| own.stage != Stage::Filling);
         let Some(own) = own else { return Ok(false) };
-        self.shared.read(|snapshot| Ok(fill::ended(snapshot, &own.floor)?.len() < own.floor.marks.len()))
+        self.shared.read(|snapshot| fill::lacks(snapshot, &own.floor, Wish::ALL))
     }
 
     /// Says which logs are kept here. Until then it is every one.

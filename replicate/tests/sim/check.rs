@@ -303,7 +303,7 @@ impl World {
         let fleet = &self.machines[..self.fleet];
         // The first box keeps everything; of the others each has what of it it keeps.
         let of = |at: usize, by: usize| {
-            let ends = ends(&fleet[at].have).into_iter().filter(|(log, ..)| self.should_keep(by, *log));
+            let ends = ends(&fleet[at].have).into_iter().filter(|(log, ..)| self.wish(by).covers(*log));
             ends.filter(|(log, ..)| !self.model.is_forked(*log)).collect::<Vec<_>>()
         };
         for (at, machine) in fleet.iter().enumerate() {

@@ -147,7 +147,7 @@ impl InMemory {
                 collect::done(&mut staged).map_err(said)?;
             }
             FloorJob::Fill { floor, .. } => return self.begin_fill(floor),
-            FloorJob::Widen => drop(fill::widen(&mut staged).map_err(said)?),
+            FloorJob::Widen => fill::widen(&mut staged).map_err(said)?,
             FloorJob::SetAside(_) => return Ok(false),
         }
         let changes = staged.changes;
@@ -350,7 +350,7 @@ impl Keeper {
         match self {
             Keeper::Memory(memory) => {
                 let own = memory.state.floor().unwrap().filter(|own| own.stage != Stage::Filling);
-                own.is_some_and(|own| fill::ended(&memory.state, &own.floor).unwrap().len() < own.floor.marks.len())
+                own.is_some_and(|own| fill::lacks(&memory.state, &own.floor, Wish::ALL).unwrap())
             }
             Keeper::Redb(kept) => kept.store().lacks_below_floor().unwrap_or(true),
         }

@@ -144,7 +144,7 @@ impl World {
     fn look_at_next_floor(&self, next: &advance::Next) {
         for at in (0..self.fleet).filter(|at| !self.lapsed.contains(at)) {
             let machine = &self.machines[at];
-            for (log, end) in next.ends.iter().filter(|(log, _)| self.should_keep(at, **log)) {
+            for (log, end) in next.ends.iter().filter(|(log, _)| self.wish(at).covers(**log)) {
                 let is_there = machine.end_of(log) >= *end || machine.has_lost || self.model.is_double(*log);
                 assert!(is_there, "I7: a floor at {end} of {log:?}, machine {at} has {}", machine.end_of(log));
             }

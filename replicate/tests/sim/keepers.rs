@@ -4,11 +4,10 @@
 use super::clock::Chance;
 use super::machine::{FloorJob, Job};
 use super::world::{Event, World};
-use replicate::core::floor::{Stage, Standing};
-use replicate::core::id::{LogId, Stream};
-use replicate::core::wish::Wish;
-
-const FEWEST: [Stream; 2] = [Stream::Sec, Stream::Cfg];
+use replicate::core::exchange::Records;
+use replicate::core::floor::Stage;
+use replicate::core::id::Stream;
+use replicate::core::wish::{KEPT_BY_ALL, Wish};
 
 impl World {
     /// Who keeps everything: the first two boxes always, so that what one has lost the other has. Only keepers stand for
@@ -35,18 +34,14 @@ impl World {
         }
     }
 
-    /// What a box wants of the others.
+    /// Of which streams a box wants everybody's logs.
     pub fn wants(&self, at: usize) -> Vec<Stream> {
-        if self.machines[at].is_narrow { FEWEST.to_vec() } else { Stream::ALL.to_vec() }
+        if self.machines[at].is_narrow { KEPT_BY_ALL.to_vec() } else { Stream::ALL.to_vec() }
     }
 
+    /// Which logs a box is to have in the end.
     pub fn wish(&self, at: usize) -> Wish {
         Wish::of(self.machines[at].name, &self.wants(at))
-    }
-
-    /// Whether a box is to have a log in the end.
-    pub fn should_keep(&self, at: usize, log: LogId) -> bool {
-        self.wish(at).covers(log)
     }
 
     /// At the start, as `Hub::begin_to_keep`.
@@ -82,7 +77,7 @@ impl World {
         if !machine.keeper.lacks_below_floor() {
             return self.widened(at);
         }
-        let Some(own) = self.standing(at) else { return };
+        let Some(own) = machine.keeper.standing().ok().flatten() else { return };
         let has_all = |end: &super::machine::End| {
             let is_whole = end.session.state().hello.is_some_and(|hello| hello.wish().is_all());
             let is_there =
@@ -111,10 +106,5 @@ impl World {
             self.drop_end(link, end);
             self.later(3, Event::Reset { link, end: 1 - end });
         }
-    }
-
-    fn standing(&self, at: usize) -> Option<Standing> {
-        use replicate::core::exchange::Records;
-        self.machines[at].keeper.standing().ok().flatten()
     }
 }

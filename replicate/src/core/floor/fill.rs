@@ -13,7 +13,7 @@ use crate::core::log::{Accepted, Refusal, accept, append};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::schema::Schema;
 use crate::core::view::{Head, Staged, Unreadable, View};
-use std::collections::BTreeSet;
+use crate::core::wish::Wish;
 use std::sync::Arc;
 
 /// What comes with a batch from a node that fills this one.
@@ -58,23 +58,18 @@ pub fn begin<V: View>(staged: &mut Staged<'_, V>, floor: &Floor) -> Result<bool,
     Ok(true)
 }
 
-/// Begins to be filled with what others kept below this node's own floor of the logs that it did not keep so far. Returns
-/// whether there is nothing against it: while rows are leaving it has to wait.
+/// Begins to be filled with what others kept below this node's own floor of the logs that it did not keep so far. While rows
+/// are leaving, and if nothing is missing, nothing is staged.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
-pub fn widen<V: View>(staged: &mut Staged<'_, V>) -> Result<bool, Unreadable> {
-    let Some(own) = staged.floor()? else { return Ok(true) };
-    match own.stage {
-        Stage::Filling => {}
-        Stage::Collecting => return Ok(false),
-        Stage::At if ended(staged, &own.floor)?.len() == own.floor.marks.len() => {}
-        Stage::At => {
-            staged.changes.floor = Some(Standing { stage: Stage::Filling, ..own });
-            staged.fences_changed()?;
-        }
+pub fn widen<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
+    let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::At) else { return Ok(()) };
+    if lacks(staged, &own.floor, Wish::ALL)? {
+        staged.changes.floor = Some(Standing { stage: Stage::Filling, ..own });
+        staged.fences_changed()?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Lets an entry that was kept below the floor join its log, with or without those before it.
@@ -160,13 +155,9 @@ pub fn close<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
 /// Whether all that is kept here is there by now.
 fn finish<V: View>(staged: &mut Staged<'_, V>) -> Result<(), Unreadable> {
     let Some(own) = staged.floor()?.filter(|own| own.stage == Stage::Filling) else { return Ok(()) };
-    let wish = staged.wish();
-    for (log, mark) in own.floor.marks.iter().filter(|(log, _)| wish.covers(**log)) {
-        if staged.head(*log)?.is_none_or(|head| head.seq < mark.seq) {
-            return Ok(());
-        }
+    if !lacks(staged, &own.floor, staged.wish())? {
+        staged.changes.floor = Some(Standing { stage: Stage::At, ..own });
     }
-    staged.changes.floor = Some(Standing { stage: Stage::At, ..own });
     Ok(())
 }
 
@@ -180,16 +171,15 @@ fn forget_dooms<V: View>(staged: &mut Staged<'_, V>, log: LogId, from: u64, to: 
     Ok(())
 }
 
-/// Which logs of the floor have ended: of those nothing kept is to come.
+/// Whether one of these logs has not ended at the floor: something that was kept below it may still come.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
-pub fn ended(view: &impl View, floor: &Floor) -> Result<BTreeSet<LogId>, Unreadable> {
-    let mut ended = BTreeSet::new();
-    for (log, mark) in &floor.marks {
-        if view.head(*log)?.is_some_and(|head| head.seq >= mark.seq) {
-            ended.insert(*log);
+pub fn lacks(view: &impl View, floor: &Floor, wish: Wish) -> Result<bool, Unreadable> {
+    for (log, mark) in floor.marks.iter().filter(|(log, _)| wish.covers(**log)) {
+        if view.head(*log)?.is_none_or(|head| head.seq < mark.seq) {
+            return Ok(true);
         }
     }
-    Ok(ended)
+    Ok(false)
 }

@@ -13,6 +13,7 @@ use crate::core::id::{LogId, Stream};
 use crate::core::message::{FloorWord, Message, Stands, VECTOR_MARKS_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
+use crate::core::wish::Wish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -142,12 +143,14 @@ impl Session {
         match self.below.peer {
             Some(Stands { stage: Stage::Filling, .. }) => false,
             Some(theirs) if theirs.floor >= own.floor.name => true,
-            Some(_) | None => own
-                .floor
-                .marks
-                .iter()
-                .all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !self.known.is_kept(*log)),
+            Some(_) | None => self.has_all(own, Wish::ALL),
         }
+    }
+
+    /// Whether the peer has what it keeps below our floor of these logs, by what is known already.
+    fn has_all(&self, own: &Standing, of: Wish) -> bool {
+        let mut marks = own.floor.marks.iter().filter(|(log, _)| of.covers(**log) && self.known.is_kept(**log));
+        marks.all(|(log, mark)| self.known.theirs(*log) >= mark.seq)
     }
 
     /// Whether the peer has told how far it is in all streams that have a floor, as far as it wants them, since it heard of
@@ -244,9 +247,7 @@ impl Session {
     /// Of who is being filled at our floor: it may have all that is kept here, and waits for others' only.
     fn verdict_on_filled(&self, own: &Standing) -> Verdict {
         let mine = self.known.mine();
-        let mut marks = own.floor.marks.iter().filter(|(log, _)| mine.covers(**log));
-        let has_all = marks.all(|(log, mark)| self.known.theirs(*log) >= mark.seq || !self.known.is_kept(*log));
-        if !mine.is_all() && has_all { Verdict::Beside } else { Verdict::Empty }
+        if !mine.is_all() && self.has_all(own, mine) { Verdict::Beside } else { Verdict::Empty }
     }
 
     /// Whether all that the peer keeps of what is below our floor is here: what it is filled with comes from one node.

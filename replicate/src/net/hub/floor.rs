@@ -12,15 +12,13 @@ use crate::core::floor::{Due, Floor, Stage, Standing};
 use crate::core::id::{NodeId, Stream};
 use crate::core::session::asked::Asked;
 use crate::core::session::{Input, Session, Told};
-use crate::core::wish::Wish;
+use crate::core::wish::{KEPT_BY_ALL, Wish};
 use crate::net::Ended;
 use crate::net::look::{FloorLook, FloorWait};
 use crate::net::queue::LinkNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What every node keeps.
-const FEWEST: [Stream; 2] = [Stream::Sec, Stream::Cfg];
 /// After a look at which somebody was missing, the next is no sooner than this.
 const LOOK_SOON_MS: u64 = 5_000;
 /// After a look that found little to gain, the next is no sooner than this.
@@ -61,7 +59,7 @@ impl Hub {
     pub(super) fn begin_to_keep(&mut self) {
         let wants = self.parts.settings.wants.clone();
         let lacks = Wish::of(self.me, &wants).is_all() && self.parts.store.lacks_below_floor().unwrap_or(false);
-        self.wants = if lacks { FEWEST.to_vec() } else { wants };
+        self.wants = if lacks { KEPT_BY_ALL.to_vec() } else { wants };
         self.parts.store.keep(Wish::of(self.me, &self.wants));
     }
 
