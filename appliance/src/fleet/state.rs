@@ -19,10 +19,6 @@ use crate::sys::clock;
 /// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
 /// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
 const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
-/// The same of those that do not stand for election and are spoken with more seldom: seven seconds, if the machine answers
-/// and only the program does not (see `fleet::lines`).
-const SELDOM_SILENT_MS: u64 = SILENT_MS + election::Settings::LOCAL.heartbeat_others_ms;
-
 /// The fleet.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FleetView {
@@ -182,6 +178,10 @@ impl Fleet {
         let (reached, dials) = (held(&self.0.reached).clone(), held(&self.0.dials).clone());
         let believed = topology::believed(&members);
         let candidates = topology::candidates(&believed);
+        // Those that do not stand for election are spoken with the more seldom the more there are: of hundreds one is called
+        // lost after seven seconds, if the machine answers and only the program does not (see `fleet::lines`).
+        let seldom_ms = election::Settings::LOCAL.others_ms(believed.len());
+        let patience_of = |node: Id| SILENT_MS + if candidates.contains(&node) { 0 } else { seldom_ms };
         let coordinator = self.coordinator(standing.as_deref(), &members, us, now);
         let void = store.void_changes()?;
         let mut nodes = Vec::new();
@@ -192,7 +192,7 @@ impl Fleet {
             let void_changes = void.get(&member.id).copied().unwrap_or_default();
             let is_disputed = member.is_retired && store.is_disputed(member.id)?;
             let is_candidate = candidates.contains(&member.id);
-            let mut peer = standing_now.and_then(|standing| peer(standing, node_id(member.id), &candidates, us));
+            let mut peer = standing_now.and_then(|standing| peer(standing, node_id(member.id), us, patience_of));
             if let Some(reaching) = &mut peer {
                 reaching.silent_ms = reaching.silent_ms.or_else(|| self.unanswered_ms(member.id));
             }
@@ -358,9 +358,8 @@ struct Reaching<'a> {
     silent_ms: Option<u64>,
 }
 
-fn peer<'a>(standing: &'a Standing, node: NodeId, candidates: &[Id], us: Id) -> Option<Reaching<'a>> {
+fn peer(standing: &Standing, node: NodeId, us: Id, patience_of: impl Fn(Id) -> u64) -> Option<Reaching<'_>> {
     let peer = standing.peers.get(&node)?;
-    let patience_of = |node: Id| if candidates.contains(&node) { SILENT_MS } else { SELDOM_SILENT_MS };
     // A coordinator speaks as often as the other stands for election.
     let patience_ms = match standing.election.role {
         Role::Coordinator { .. } => Some(patience_of(id_of(node))),

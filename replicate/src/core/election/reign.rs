@@ -87,7 +87,7 @@ impl Election {
     pub(super) fn reign(&mut self, token: Token, by: By) {
         let at_ms = self.now_ms;
         // A large fleet is told soon who has not answered.
-        let soon_ms = if self.roster.len() > MESH_MAX { self.answers_ms() } else { self.settings.heartbeat_others_ms };
+        let soon_ms = self.answers_ms().min(self.others_ms());
         self.phase = Phase::Reigning(Reign {
             token,
             since_ms: at_ms,
@@ -220,6 +220,7 @@ impl Election {
     }
 
     pub(super) fn keep_reign(&mut self) {
+        let others_ms = self.others_ms();
         let Phase::Reigning(reign) = &mut self.phase else { return };
         if let Some(yielding) = reign.yielding.filter(|yielding| yielding.until_ms <= self.now_ms) {
             return self.reclaim(yielding.to);
@@ -229,7 +230,7 @@ impl Election {
             reign.next_ms = self.now_ms + self.settings.heartbeat_ms;
         }
         if are_others_due {
-            reign.next_others_ms = self.now_ms + self.settings.heartbeat_others_ms;
+            reign.next_others_ms = self.now_ms + others_ms;
         }
         let mut due = self.linked_members();
         due.retain(|node| if self.roster.is_candidate(*node) { is_due } else { are_others_due });
@@ -300,7 +301,12 @@ impl Election {
     /// Returns how often a node is sent heartbeats, and asks for them itself.
     pub(super) fn beat_of(&self, node: NodeId) -> u64 {
         let is_candidate = self.roster.is_candidate(node);
-        if is_candidate { self.settings.heartbeat_ms } else { self.settings.heartbeat_others_ms }
+        if is_candidate { self.settings.heartbeat_ms } else { self.others_ms() }
+    }
+
+    /// Returns how often those are sent heartbeats that are no candidates.
+    fn others_ms(&self) -> u64 {
+        self.settings.others_ms(self.roster.len())
     }
 
     /// Returns how long a follower's answer counts: a candidate's as long as its lease. The others' longer by a
@@ -310,7 +316,7 @@ impl Election {
     }
 
     pub(super) fn window_for(&self, is_candidate: bool) -> u64 {
-        let extra_ms = if is_candidate { 0 } else { self.settings.heartbeat_others_ms };
+        let extra_ms = if is_candidate { 0 } else { self.others_ms() };
         self.settings.lease_ms + extra_ms
     }
 }

@@ -5,7 +5,7 @@
 pub struct Settings {
     /// Between heartbeats to candidates.
     pub heartbeat_ms: u64,
-    /// Between heartbeats to the others.
+    /// Between heartbeats to the others, at the most: of a large fleet. See [`Settings::others_ms`].
     pub heartbeat_others_ms: u64,
     /// How long a heartbeat holds, on the clock of the one who heard it: four heartbeats.
     pub lease_ms: u64,
@@ -59,6 +59,18 @@ impl Settings {
     /// For sites over slow lines.
     pub const WIDE: Self =
         Self { heartbeat_ms: 2_000, lease_ms: 10_000, late_ms: 1_000, reset_ms: 500, probe_ms: 1_000, ..Self::LOCAL };
+}
+
+/// What one more member adds to the time between heartbeats to those that are no candidates: a coordinator sends them a hundred
+/// a second at the most, whatever the fleet's size.
+const OTHERS_STEP_MS: u64 = 10;
+
+impl Settings {
+    /// Between heartbeats to those that are no candidates, in a fleet of so many members: as often as to candidates up to 50
+    /// of them by the times for a local network, and the more seldom the more there are.
+    pub fn others_ms(&self, members: usize) -> u64 {
+        (members as u64 * OTHERS_STEP_MS).clamp(self.heartbeat_ms, self.heartbeat_others_ms.max(self.heartbeat_ms))
+    }
 }
 
 impl Default for Settings {
