@@ -123,9 +123,16 @@ fn what_left_the_logs_before_a_node_became_a_keeper_is_not_missed() {
             standing.floor.number > before && standing.floor.stage == Some(Stage::At)
         });
     }
+    // Also of what it does not keep.
+    for round in 40..80 {
+        one.write(&[put("fact", 1, "facts", &round.to_string())]);
+    }
+    for keeper in [&one, &two] {
+        keeper.until("what one saw is forgotten", |_| keeper.store.verify().is_ok_and(|rows| rows < 40));
+    }
     assert!(three.store.lacks_below_floor().unwrap());
     three.hub.keep(&Stream::ALL);
-    three.until("it has what one saw", |_| three.value("fact", 1, "facts").as_deref() == Some("39"));
+    three.until("it has what one saw", |_| three.value("fact", 1, "facts").as_deref() == Some("79"));
     three.until_like(&one);
     fleet.until(&three, "it is at the floor", |standing| standing.keeps_all && standing.floor.stage == Some(Stage::At));
     three.store.verify().unwrap();

@@ -47,7 +47,7 @@ const OF_RECORDS: [Mutant; 31] = [
     Mutant::BelowTheFloorIgnored,
     Mutant::PastForgotten,
     Mutant::UnkeptSent,
-    Mutant::FloorOfUnkept,
+    Mutant::EndsUntold,
     Mutant::TornCommit,
 ];
 

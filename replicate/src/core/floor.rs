@@ -10,9 +10,11 @@ pub mod collect;
 pub mod fill;
 
 use crate::core::entry::{Entry, Op};
-use crate::core::exchange::Mark;
+use crate::core::exchange::{Mark, hash_at};
 use crate::core::id::{Dot, Hash, LogId, NodeId, Position, RecordId, Stream};
 use crate::core::view::{Staged, Unreadable, View};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ pub const KIND: &str = "floor";
 /// The record of those entries.
 pub const RECORD: RecordId = RecordId([0; 16]);
 /// Incarnations of nodes one floor speaks of: so many fit into an entry. Logs of others stay whole.
-pub const WRITERS_MAX: usize = 600;
+pub const WRITERS_MAX: usize = 560;
 /// Which rule says what leaves the logs: part of what a floor says, so that two versions never keep different rows.
 const RULE: u32 = 1;
 /// The streams that have a floor. The journal is kept by policy.
@@ -122,6 +124,8 @@ pub struct Proposed {
     pub epoch: u64,
     /// By log the last place below it.
     pub ends: BTreeMap<LogId, u64>,
+    /// Of logs that not every node keeps, the hash of the entry there. Nothing if an older build said it.
+    pub hashes: BTreeMap<LogId, Hash>,
 }
 
 /// The value of such an entry.
@@ -132,6 +136,9 @@ struct Said {
     epoch: u64,
     /// Node, incarnation, and the last place in each of [`STREAMS`].
     logs: Vec<(NodeId, u32, u64, u64, u64)>,
+    /// Of each of these places in `own`, one after the other, the entry's hash: 32 bytes each, together base64.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    own: String,
 }
 
 impl Proposed {
@@ -143,7 +150,11 @@ impl Proposed {
         if !is_floor {
             return None;
         }
-        let said: Said = serde_json::from_str(fields.val.get()).ok()?;
+        Self::read(entry.at, fields.val.get())
+    }
+
+    fn read(at: Position, value: &str) -> Option<Self> {
+        let said: Said = serde_json::from_str(value).ok()?;
         if said.rule != RULE || said.logs.len() > WRITERS_MAX {
             return None;
         }
@@ -152,7 +163,14 @@ impl Proposed {
             let logs = STREAMS.iter().zip([sec, cfg, own]).filter(|(_, seq)| *seq > 0);
             ends.extend(logs.map(|(stream, seq)| (LogId { stream: *stream, node, inc }, seq)));
         }
-        Some(Self { at: entry.at, number: said.number, epoch: said.epoch, ends })
+        let hashes = STANDARD.decode(&said.own).unwrap_or_default();
+        let (hashes, rest) = hashes.as_chunks();
+        let told = ends.keys().filter(|log| log.stream == Stream::Own).copied();
+        let hashes = match rest {
+            [] if told.clone().count() == hashes.len() => told.zip(hashes.iter().map(|hash| Hash(*hash))).collect(),
+            _ => BTreeMap::new(),
+        };
+        Some(Self { at, number: said.number, epoch: said.epoch, ends, hashes })
     }
 
     /// Returns the value of the entry that says this.
@@ -164,7 +182,8 @@ impl Proposed {
             }
         }
         let logs = logs.into_iter().map(|((node, inc), [sec, cfg, own])| (node, inc, sec, cfg, own)).collect();
-        let said = Said { rule: RULE, number: self.number, epoch: self.epoch, logs };
+        let own: Vec<u8> = self.hashes.values().flat_map(|hash| hash.0).collect();
+        let said = Said { rule: RULE, number: self.number, epoch: self.epoch, logs, own: STANDARD.encode(own) };
         // A plain struct without maps: there is nothing in it that JSON cannot say.
         serde_json::to_string(&said).unwrap_or_default()
     }
@@ -189,13 +208,22 @@ pub enum Due {
     /// This node has all below it and should take it.
     Take(Arc<Proposed>),
     /// It is not above this node's own, which is thus one that the fleet went past: said by one that did not know of the
-    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew. Or it is about
-    /// logs that this node does not keep.
+    /// other. What is here cannot be supplied to anybody at the fleet's floor, so this node has to begin anew. Or an older build
+    /// said it, and not what this node would have to know of logs that it does not keep.
     Astray,
 }
 
-/// Returns what there is to do: see [`Due`]. Logs that this node does not keep it need not have; but of those the floor's hash
-/// is only known where it stands already, so a floor that moves there is taken by beginning anew.
+/// Whether a floor was said that this node has not taken, and stands.
+///
+/// # Errors
+/// [`Unreadable`] from the view.
+pub fn is_awaited(view: &impl View) -> Result<bool, Unreadable> {
+    let Some(next) = view.proposed()? else { return Ok(false) };
+    let own = view.floor()?.map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch));
+    Ok((next.number, next.epoch) > own && Staged::new(view)?.stands(next.at))
+}
+
+/// Returns what there is to do: see [`Due`]. Logs that this node does not keep it need not have.
 ///
 /// # Errors
 /// [`Unreadable`] from the view.
@@ -219,12 +247,28 @@ pub fn due(view: &impl View) -> Result<Due, Unreadable> {
     let (wish, mut is_known) = (view.wish(), true);
     for (log, seq) in &next.ends {
         if !wish.covers(*log) {
-            is_known &= own.as_ref().is_some_and(|own| own.floor.end(*log) == *seq);
+            is_known &= end_of(view, own.as_ref(), *log, *seq, &next.hashes)?.is_some();
         } else if view.head(*log)?.is_none_or(|head| head.seq < *seq) {
             return Ok(Due::Nothing);
         }
     }
     Ok(if is_known { Due::Take(next) } else { Due::Astray })
+}
+
+/// The end of a log at a floor that has moved from this node's own: the hash of the entry there, out of the floor so far, out of
+/// the log, or, of a log that is not kept here, as it was told.
+fn end_of(
+    view: &impl View,
+    own: Option<&Standing>,
+    log: LogId,
+    seq: u64,
+    told: &BTreeMap<LogId, Hash>,
+) -> Result<Option<Hash>, Unreadable> {
+    match own.and_then(|own| own.floor.marks.get(&log)).filter(|mark| mark.seq == seq) {
+        Some(mark) => Ok(Some(mark.hash)),
+        None if view.wish().covers(log) => hash_at(view, log.at(seq)),
+        None => Ok(told.get(&log).copied()),
+    }
 }
 
 /// The sequence number that an entry's bytes give.
@@ -244,4 +288,45 @@ pub(crate) fn has_left(view: &impl View, at: Position) -> Result<bool, Unreadabl
     let Some(own) = view.floor()? else { return Ok(false) };
     let is_behind = own.floor.covers(at) && view.head(at.log())?.is_some_and(|head| at.dot.seq <= head.seq);
     Ok(is_behind && view.entry(at)?.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::entry::ENTRY_BYTES_MAX;
+
+    /// As many writers as a floor speaks of, each with nearly a billion entries in each stream.
+    fn full() -> Proposed {
+        let at = LogId { stream: Stream::Sec, node: NodeId([0xff; 16]), inc: 9 }.at(1);
+        let logs = (0..WRITERS_MAX as u128).flat_map(|number| {
+            let node = NodeId::from_u128(u128::MAX - number);
+            STREAMS.map(|stream| (LogId { stream, node, inc: 9 }, 999_999_999))
+        });
+        let ends: BTreeMap<LogId, u64> = logs.collect();
+        let own = ends.keys().filter(|log| log.stream == Stream::Own);
+        let hashes = own.enumerate().map(|(number, log)| (*log, Hash([number as u8; 32]))).collect();
+        Proposed { at, number: 999_999, epoch: 999_999, ends, hashes }
+    }
+
+    #[test]
+    fn what_says_a_floor_is_read_as_it_was_said_and_fits_an_entry() {
+        let said = full();
+        let value = said.value();
+        assert!(value.len() + 1024 < ENTRY_BYTES_MAX, "{} bytes", value.len());
+        assert_eq!(Proposed::read(said.at, &value), Some(said));
+    }
+
+    #[test]
+    fn hashes_that_are_not_those_of_the_ends_are_none() {
+        let said = full();
+        let told = |own: &str| {
+            let mut value: serde_json::Value = serde_json::from_str(&said.value()).unwrap();
+            value["own"] = own.into();
+            Proposed::read(said.at, &value.to_string()).unwrap()
+        };
+        for own in ["", "AAAA", "no base64", &STANDARD.encode([7; 32 * (WRITERS_MAX + 1)])] {
+            let read = told(own);
+            assert_eq!((&read.ends, read.hashes.len()), (&said.ends, 0));
+        }
+    }
 }

@@ -38,6 +38,8 @@ pub const FLOOR: &str = "floor";
 /// A hello's feature: the speaker knows that who tells a vector of a stream that it does not want, wants its own node's logs
 /// of it.
 pub const PAST: &str = "past";
+/// A hello's feature: the speaker takes it from what says a floor where logs end that it does not keep.
+pub const ENDS: &str = "ends";
 /// Length of a reason given to a peer in bytes.
 pub const WHY_BYTES_MAX: usize = 1024;
 
@@ -173,24 +175,19 @@ impl Hello {
         Wish::of(self.node, &self.wants)
     }
 
-    /// Whether it can be asked for a node's own logs of a stream alone.
-    pub fn knows_past(&self) -> bool {
-        self.features.iter().any(|feature| feature == PAST)
-    }
-
-    /// Whether the speaker's build knows what a floor is.
-    pub fn knows_floors(&self) -> bool {
-        self.features.iter().any(|feature| feature == FLOOR)
+    /// Whether the speaker said a feature: one of [`FLOOR`], [`PAST`], [`ENDS`], [`QUARANTINED`], [`CHOSEN`].
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|known| known == feature)
     }
 
     /// Whether the speaker knows that two nodes use its name, and stands still.
     pub fn is_quarantined(&self) -> bool {
-        self.features.iter().any(|feature| feature == QUARANTINED)
+        self.has(QUARANTINED)
     }
 
     /// Whether a person chose the speaker, of the nodes that use its name.
     pub fn is_chosen(&self) -> bool {
-        self.features.iter().any(|feature| feature == CHOSEN)
+        self.has(CHOSEN)
     }
 
     /// Under what name the speaker writes.

@@ -66,8 +66,8 @@ pub enum Mutant {
     PastForgotten,
     /// Who does not keep everything is sent everything.
     UnkeptSent,
-    /// A floor moves in logs that one who is asked does not keep.
-    FloorOfUnkept,
+    /// A floor does not tell where logs end that not every node keeps.
+    EndsUntold,
     /// The log's end is kept in one durable step and the entries in the next.
     TornCommit,
     /// A hub keeps a link whose peer is silent (this and the next: `net`).

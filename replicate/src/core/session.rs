@@ -32,7 +32,7 @@ use crate::core::exchange::{Applied, Records};
 use crate::core::floor::fill::Kept;
 use crate::core::floor::{Floor, FloorName};
 use crate::core::id::{BootId, LogId, NodeId, Origin, Position, Stream};
-use crate::core::message::{Cause, FleetId, FloorWord, Hello, Message, Time};
+use crate::core::message::{Cause, FLOOR, FleetId, FloorWord, Hello, Message, Time};
 use crate::core::view::Unreadable;
 use crate::core::wish::Wish;
 use std::collections::{BTreeMap, VecDeque};
@@ -429,15 +429,15 @@ impl Session {
 
     fn say(&mut self, message: Message) {
         // An older build would only skip it.
-        if matches!(message, Message::Floor(_)) && !self.knows_floors() {
+        if matches!(message, Message::Floor(_)) && !self.peer_says(FLOOR) {
             return;
         }
         self.emit(Output::Send(message));
     }
 
-    /// Whether the peer's build knows what a floor is.
-    fn knows_floors(&self) -> bool {
-        self.hello.as_ref().is_some_and(|hello| hello.knows_floors())
+    /// Whether the peer said a feature.
+    fn peer_says(&self, feature: &str) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.has(feature))
     }
 
     fn tell(&mut self, told: Told) {

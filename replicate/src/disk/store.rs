@@ -314,6 +314,14 @@ impl Store {
         self.shared.push(Job::Floor { step: Step::Widen, moment, done }, true);
     }
 
+    /// Whether a floor was said that this node has not taken.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn is_floor_awaited(&self) -> Result<bool, Unreadable> {
+        self.shared.read(floor::is_awaited)
+    }
+
     /// Whether something is missing here of what is below the floor, though nothing of it is awaited.
     ///
     /// # Errors

@@ -345,6 +345,14 @@ impl Keeper {
         }
     }
 
+    /// As `Store::is_floor_awaited`.
+    pub fn is_floor_awaited(&self) -> bool {
+        match self {
+            Keeper::Memory(memory) => floor::is_awaited(&memory.state).unwrap(),
+            Keeper::Redb(kept) => kept.store().is_floor_awaited().unwrap_or(true),
+        }
+    }
+
     /// As `Store::lacks_below_floor`.
     pub fn lacks_below_floor(&self) -> bool {
         match self {

@@ -130,12 +130,19 @@ impl World {
         }
         let mut barrier = machine.barrier.clone();
         let has_passed = asked.pass(&mut barrier, token, &machine.keeper).unwrap_or(false);
-        let next = machine.keeper.next_floor(asked.floor_number(), |log| asked.know(log));
+        let to_keep = |node| self.machines[..self.fleet].iter().any(|other| other.name == node && other.is_keeper);
+        let next = machine.keeper.next_floor(asked.floor_number(), |log| asked.know(log, to_keep));
         self.machines[at].barrier = barrier;
         let Some(next) = next.filter(|_| has_passed) else { return };
         if next.moved >= 5 {
             self.look_at_next_floor(&next);
             self.hit("floor said");
+            let end = |log| own.as_ref().map_or(0, |own| own.floor.end(log));
+            let moved =
+                |peer: usize| next.ends.iter().any(|(log, to)| *to > end(*log) && !self.wish(peer).covers(*log));
+            if links.iter().any(|link| moved(self.machines[at].ends[link].peer)) {
+                self.hit("floor said beyond what one does not keep");
+            }
             self.ask(at, Job::Floor(FloorJob::Advance(token.epoch, next)));
         }
     }

@@ -74,6 +74,9 @@ impl World {
         if !machine.is_up || machine.is_narrow != machine.is_keeper || machine.keeper.heads().is_none() || is_busy {
             return;
         }
+        if machine.keeper.is_floor_awaited() {
+            return;
+        }
         if !machine.keeper.lacks_below_floor() {
             return self.widened(at);
         }
@@ -98,6 +101,8 @@ impl World {
             return;
         }
         machine.is_narrow = false;
+        // A floor may have been said that is not known here yet, by one who does not know yet that this is to be a keeper.
+        machine.was_widened = true;
         let wish = self.wish(at);
         self.machines[at].keeper.keep(wish);
         self.hit("has become a keeper");

@@ -9,7 +9,7 @@
 //! earlier majority one is among them, and it had all below that floor. What they have then is the [`Barrier`]: when all
 //! who are asked have it, the next floor is above any other. Memory lost is what this does not cover: see [`is_first`].
 
-use super::{KIND, Proposed, RECORD, STREAMS, Stage, Standing, WRITERS_MAX};
+use super::{KIND, Proposed, RECORD, STREAMS, Stage, Standing, WRITERS_MAX, end_of, is_awaited};
 use crate::core::election::Token;
 use crate::core::entry::{FORM, Fields, Moment, Op, Stamp};
 use crate::core::fence::Limits;
@@ -43,14 +43,11 @@ pub fn next(view: &impl View, others: u64, acknowledged: impl Fn(LogId) -> u64) 
     if own.as_ref().is_some_and(|own| own.stage != Stage::At) {
         return Ok(None);
     }
-    let floor = own.map(|own: Standing| own.floor);
     // One after the other: two of one number would be two floors.
-    if let Some(said) = view.proposed()? {
-        let name = floor.as_ref().map_or((0, 0), |floor| (floor.name.number, floor.name.epoch));
-        if (said.number, said.epoch) > name && Staged::new(view)?.stands(said.at) {
-            return Ok(None);
-        }
+    if is_awaited(view)? {
+        return Ok(None);
     }
+    let floor = own.map(|own: Standing| own.floor);
     let limits = Limits::of(&view.fencings()?, floor.clone());
     let before = |log: LogId| floor.as_ref().map_or(0, |floor| floor.end(log));
     let mut ends = BTreeMap::new();
@@ -163,7 +160,8 @@ pub fn write<V: View>(
     }
     let before = staged.proposed()?;
     let at = us.log(Stream::Sec).at(0);
-    let said = Proposed { at, number: said.number, epoch, ends: said.ends.clone() };
+    let said =
+        Proposed { at, number: said.number, epoch, ends: said.ends.clone(), hashes: hashes(staged, &said.ends)? };
     let fields = Fields {
         v: FORM,
         d: said.at.dot,
@@ -181,6 +179,17 @@ pub fn write<V: View>(
         ph: Hash::NOTHING,
     };
     place(staged, schema, us, fields)
+}
+
+/// What those have to be told who do not keep a log.
+fn hashes(view: &impl View, ends: &BTreeMap<LogId, u64>) -> Result<BTreeMap<LogId, Hash>, Unreadable> {
+    let own = view.floor()?;
+    let mut hashes = BTreeMap::new();
+    for (log, seq) in ends.iter().filter(|(log, _)| log.stream == Stream::Own && !is_on(Mutant::EndsUntold)) {
+        let hash = end_of(view, own.as_ref(), *log, *seq, &BTreeMap::new())?;
+        hashes.insert(*log, hash.ok_or_else(|| Unreadable::Damaged(format!("{} is not in the log", log.at(*seq))))?);
+    }
+    Ok(hashes)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! reads fields and no schema: nodes of two versions keep the same rows. All below a floor counts, whatever a fence says
 //! that comes later: it stands at the floor at least ([`Limits`](crate::core::fence::Limits)).
 
-use super::{Floor, Proposed, Stage, Standing};
+use super::{Floor, Proposed, Stage, Standing, end_of};
 use crate::core::entry::{LIFE, Op};
-use crate::core::exchange::{Mark, hash_at};
+use crate::core::exchange::Mark;
 use crate::core::fence;
 use crate::core::id::{Dot, Hash, LogId, Position, RecordId, Stream};
 use crate::core::mutant::{Mutant, is_on};
@@ -34,12 +34,8 @@ pub fn begin<V: View>(staged: &mut Staged<'_, V>, schema: &Schema, next: &Propos
     let own = staged.floor()?;
     let mut marks = BTreeMap::new();
     for (log, seq) in &next.ends {
-        let known = own.as_ref().and_then(|own| own.floor.marks.get(log)).filter(|mark| mark.seq == *seq);
         let missing = || Unreadable::Damaged(format!("{} is not in the log", log.at(*seq)));
-        let hash = match known {
-            Some(mark) => mark.hash,
-            None => hash_at(staged, log.at(*seq))?.ok_or_else(missing)?,
-        };
+        let hash = end_of(staged, own.as_ref(), *log, *seq, &next.hashes)?.ok_or_else(missing)?;
         marks.insert(*log, Mark { seq: *seq, hash });
     }
     let floor = Arc::new(Floor::new(next.number, next.epoch, marks));

@@ -9,7 +9,7 @@ use crate::core::exchange::Records;
 use crate::core::floor::advance::{self, Barrier};
 use crate::core::floor::{STREAMS, Standing};
 use crate::core::id::{LogId, NodeId};
-use crate::core::mutant::{Mutant, is_on};
+use crate::core::message::{ENDS, FLOOR};
 use crate::core::view::Unreadable;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ impl Asked<'_> {
     /// [`advance::is_ready`].
     pub fn are_ready(&self, own: Option<&Standing>, is_first: bool) -> bool {
         let is_ready = |session: &&Session| advance::is_ready(own, session.peer_stands(), is_first);
-        self.0.values().all(|session| session.knows_floors() && is_ready(session))
+        self.0.values().all(|session| session.peer_says(FLOOR) && is_ready(session))
     }
 
     /// Whether by now all have what one of them, or this node, had at the last look: see [`Barrier::passed`].
@@ -53,16 +53,17 @@ impl Asked<'_> {
             let end = most.entry(log).or_default();
             *end = seq.max(*end);
         }
-        let has = |log| self.least(|session| session.passes(log)).min(ours.get(&log).copied().unwrap_or(0));
+        let has = |log| self.least(|_, session| session.passes(log)).min(ours.get(&log).copied().unwrap_or(0));
         Ok(barrier.passed(reign, self.nodes(), most, has))
     }
 
-    /// Returns up to where all are known to have a log durably. One that cannot be brought together is known to nobody, and
-    /// so is one that one of them does not keep: its floor stays where it is.
-    pub fn know(&self, log: LogId) -> u64 {
-        self.least(|session| match session.known.is_kept(log) {
-            false if is_on(Mutant::FloorOfUnkept) => u64::MAX,
+    /// Returns up to where all who keep a log are known to have it durably. One that cannot be brought together is known to
+    /// nobody. Who does not keep a log takes its end as it is told; but for who is `to_keep` it and does not yet, and for an
+    /// older build, it stays where it is.
+    pub fn know(&self, log: LogId, to_keep: impl Fn(NodeId) -> bool) -> u64 {
+        self.least(|node, session| match session.known.is_kept(log) {
             true if !session.known.is_left_alone(log) => session.known.theirs(log),
+            false if session.peer_says(ENDS) && !to_keep(node) => u64::MAX,
             _ => 0,
         })
     }
@@ -73,8 +74,8 @@ impl Asked<'_> {
         stands.map(|theirs| theirs.floor.number).max().unwrap_or(0)
     }
 
-    fn least(&self, of: impl Fn(&Session) -> u64) -> u64 {
-        self.0.values().map(|session| of(session)).min().unwrap_or(u64::MAX)
+    fn least(&self, of: impl Fn(NodeId, &Session) -> u64) -> u64 {
+        self.0.iter().map(|(node, session)| of(*node, session)).min().unwrap_or(u64::MAX)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Session, Told};
 use crate::core::exchange::{Mark, Records};
 use crate::core::floor::{Floor, FloorName, HandedOn, STREAMS, Stage, Standing};
 use crate::core::id::{LogId, Stream};
-use crate::core::message::{FloorWord, Message, Stands, VECTOR_MARKS_MAX};
+use crate::core::message::{FLOOR, FloorWord, Message, Stands, VECTOR_MARKS_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 use crate::core::wish::Wish;
@@ -157,7 +157,7 @@ impl Session {
     /// ours: before, it may have got further by others.
     fn has_told_all(&self, now: Option<Stands>) -> bool {
         let (Some(hello), Some(now)) = (&self.hello, now) else { return true };
-        match hello.knows_floors() {
+        match hello.has(FLOOR) {
             true => self.below.told == Some(now.floor) || now.stage == Stage::Filling,
             false => STREAMS.iter().all(|stream| self.known.is_told(*stream) || !hello.wants.contains(stream)),
         }

@@ -4,7 +4,7 @@ use super::{Phase, Session, Told};
 use crate::core::exchange::Records;
 use crate::core::id::{LogId, NodeId, Stream};
 use crate::core::message::{Cause, FleetId, Hello, Message, Nak, PROTO_MAX, PROTO_MIN, Refused, VectorPart};
-use crate::core::message::{FLOOR, PAST, VECTOR_MARKS_MAX, WORD_BYTES_MAX};
+use crate::core::message::{ENDS, FLOOR, PAST, VECTOR_MARKS_MAX, WORD_BYTES_MAX};
 use crate::core::mutant::{Mutant, is_on};
 use crate::core::view::Unreadable;
 
@@ -76,7 +76,7 @@ impl Session {
             boot: me.boot,
             build,
             kinds: me.kinds.clone(),
-            features: me.features.iter().cloned().chain([FLOOR, PAST].map(str::to_string)).collect(),
+            features: me.features.iter().cloned().chain([FLOOR, PAST, ENDS].map(str::to_string)).collect(),
             wants: me.wants.clone(),
             seen: me.seen,
             time: me.clock.at(now_ms),
@@ -142,7 +142,7 @@ impl Session {
     /// Tells how far this node is in the logs that it keeps of these streams. An older build takes a vector of a stream for the
     /// wish for all of it: it is told only of those that are wanted whole.
     pub(super) fn tell_vectors(&mut self, streams: &[Stream], records: &impl Records) -> Result<(), Unreadable> {
-        let knows_past = self.hello.as_ref().is_some_and(|hello| hello.knows_past()) && !is_on(Mutant::PastForgotten);
+        let knows_past = self.peer_says(PAST) && !is_on(Mutant::PastForgotten);
         for stream in Stream::ALL.into_iter().filter(|stream| streams.contains(stream)) {
             if knows_past || self.me.wants.contains(&stream) {
                 self.tell_vector(stream, records)?;

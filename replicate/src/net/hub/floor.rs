@@ -72,7 +72,9 @@ impl Hub {
     /// Keeps what it is to keep, if that is not so yet. What is missing below the floor can only come from a node at that floor
     /// that has all: before one is there, nothing changes, or this node would wait in vain and take nothing meanwhile.
     fn widen(&mut self) {
-        if self.wants == self.parts.settings.wants {
+        // A floor that was said when this node did not keep those logs is taken as such a one takes it.
+        let store = &self.parts.store;
+        if self.wants == self.parts.settings.wants || store.is_floor_awaited().unwrap_or(true) {
             return;
         }
         let own = self.parts.store.standing().ok().flatten().map(|own| own.floor.name);
@@ -225,7 +227,8 @@ impl Hub {
         if !asked.pass(barrier, token, &**store).map_err(|_| FloorWait::Records)? {
             return Err(FloorWait::Barrier);
         }
-        let next = store.next_floor(asked.floor_number(), |log| asked.know(log));
+        let to_keep = |node| members.get(&node).is_some_and(|member| member.is_keeper);
+        let next = store.next_floor(asked.floor_number(), |log| asked.know(log, to_keep));
         let next = next.ok().flatten().ok_or(FloorWait::Records)?;
         let of = self.patience().floor_entries_min;
         if next.moved < of { Err(FloorWait::Entries { gained: next.moved, of }) } else { Ok(next) }
