@@ -425,10 +425,18 @@ pub fn called(sheet: &Sheet, count: usize) {
     }
     std::thread::park_timeout(LATE);
     let seen = pixels.seen();
+    // A room in which something else is amiss does not look recording or idle: then it is not the way that was measured.
+    for other in incidents(&court, "").iter().filter(|incident| incident["kind"] != "port_gone") {
+        eprintln!("amiss beside: {}, {} to {}", other["kind"], other["opened_at"], other["closed_at"]);
+    }
     let name = |what: &str| format!("wall.event_at_a_node_to_pixel_of_another, {what}");
     Times::of(&on_wall, &seen[0].seen, ahead).print(sheet, &name, 250.0);
     let name = |what: &str| format!("wall.event_to_pixel_through_a_call, {what}");
     Times::of(&through_call, &seen[1].seen, ahead).print(sheet, &name, 250.0);
+}
+
+fn incidents(court: &Member, which: &str) -> Vec<serde_json::Value> {
+    court.get(&format!("/api/v1/incidents{which}")).is(200)["items"].as_array().cloned().unwrap_or_default()
 }
 
 /// Of those that are seen through the call.
@@ -469,9 +477,7 @@ fn round(
 
     room.feed.remove_port(2);
     let opened = wait("the lost signal to be told of", || {
-        let open = court.get("/api/v1/incidents?open=true").is(200);
-        let items = open["items"].as_array()?.clone();
-        items.into_iter().find(|item| item["kind"] == "port_gone")
+        incidents(court, "?open=true").into_iter().find(|item| item["kind"] == "port_gone")
     });
     let at: Timestamp = opened["opened_at"].as_str().and_then(|at| at.parse().ok()).expect("a time");
     let at = at.as_microsecond() as f64 / 1e3;
@@ -481,8 +487,8 @@ fn round(
     room.feed.restore_port(2);
     // What keeps coming back is given longer each time to be over: a person says so.
     wait("the signal to be back", || {
-        let open = court.get("/api/v1/incidents?open=true").is(200);
-        let gone: Vec<_> = open["items"].as_array()?.iter().filter(|item| item["kind"] == "port_gone").collect();
+        let mut gone = incidents(court, "?open=true");
+        gone.retain(|item| item["kind"] == "port_gone");
         for item in &gone {
             let id = item["id"].as_str()?;
             court.post(&format!("/api/v1/incidents/{id}/resolve"), &json!({}));
