@@ -256,13 +256,16 @@ fn who_cannot_reach_the_coordinator_hears_it_through_another() {
     assert_eq!(fleet.role(2), Some(Role::Follower { token: before.1, via: Some(name(2)) }));
 }
 
+/// A few that are spoken with as seldom as hundreds.
+const SELDOM: Settings = Settings { others_step_ms: Settings::LOCAL.heartbeat_others_ms, ..Settings::LOCAL };
+
 /// Candidates 1 and 3 met only through 2, which is none and hears a heartbeat every 5 s: they deposed each other 30 times
 /// a minute.
 #[test]
 fn two_candidates_that_meet_through_a_node_that_is_none_do_not_depose_each_other() {
     for seed in 0..20 {
         let roster = (1..=3).map(|at| Member { is_candidate: at != 2, ..Member::new(name(at)) }).collect();
-        let mut fleet = Fleet::new(seed, roster, Settings::LOCAL);
+        let mut fleet = Fleet::new(seed, roster, SELDOM);
         fleet.run_until(10_000, |fleet| fleet.is_agreed(true)).expect("it elects");
         let (before, reigns) = (coordinator(&fleet), elected(&fleet));
         let other = 2 - before.0;
@@ -280,7 +283,7 @@ fn two_candidates_that_meet_through_a_node_that_is_none_do_not_depose_each_other
 #[test]
 fn a_large_fleet_is_told_whom_its_coordinator_does_not_hear() {
     let roster: Vec<Member> = (1..=12).map(|at| Member { is_candidate: at <= 5, ..Member::new(name(at)) }).collect();
-    let mut fleet = Fleet::new(4, roster, Settings::LOCAL);
+    let mut fleet = Fleet::new(4, roster, SELDOM);
     fleet.run(20_000);
     let hears = |fleet: &Fleet, at: usize, whom: u128| {
         let election = fleet.nodes[at].election.as_ref().unwrap();

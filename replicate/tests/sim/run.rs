@@ -34,7 +34,9 @@ fn standing(world: &mut World) -> u64 {
 
 /// Runs a seed; panics with the law that is broken.
 pub fn run(seed: u64, is_redb: bool, election: Settings) -> Seen {
-    let mut world = World::new(seed, is_redb, election);
+    // On every other day those that are no candidates are spoken with as seldom as hundreds are.
+    let others_step_ms = if seed.is_multiple_of(2) { election.heartbeat_others_ms } else { election.others_step_ms };
+    let mut world = World::new(seed, is_redb, Settings { others_step_ms, ..election });
     let bad_ms = world.chance.between(5_000, if is_redb { 15_000 } else { 25_000 });
     while world.step_before(bad_ms) {}
     world.now_ms = bad_ms;

@@ -222,8 +222,8 @@ impl Election {
         lease.heard_ms + self.settings.lease_ms * times
     }
 
-    /// Who hears heartbeats seldom, in a large fleet every 5 s, keeps its coordinator in mind over one that is lost. It does not call that
-    /// a live lease when others ask.
+    /// Who hears heartbeats seldom, in a large fleet every 5 s, keeps its coordinator in mind over one that is lost. It does
+    /// not call that a live lease when others ask.
     fn lapses_at(&self, lease: &Lease) -> u64 {
         let live_until = self.live_until(lease);
         let is_candidate = self.roster.is_candidate(self.me);

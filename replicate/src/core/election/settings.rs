@@ -7,6 +7,8 @@ pub struct Settings {
     pub heartbeat_ms: u64,
     /// Between heartbeats to the others, at the most: of a large fleet. See [`Settings::others_ms`].
     pub heartbeat_others_ms: u64,
+    /// What each member adds to the time between heartbeats to the others: so many are sent a second at the most.
+    pub others_step_ms: u64,
     /// How long a heartbeat holds, on the clock of the one who heard it: four heartbeats.
     pub lease_ms: u64,
     /// A wake-up later than this means that *we* were held up, and says nothing about the coordinator: the lease then
@@ -41,6 +43,7 @@ impl Settings {
     pub const LOCAL: Self = Self {
         heartbeat_ms: 500,
         heartbeat_others_ms: 5_000,
+        others_step_ms: 10,
         lease_ms: 2_000,
         late_ms: 250,
         reset_ms: 50,
@@ -61,20 +64,29 @@ impl Settings {
         Self { heartbeat_ms: 2_000, lease_ms: 10_000, late_ms: 1_000, reset_ms: 500, probe_ms: 1_000, ..Self::LOCAL };
 }
 
-/// What one more member adds to the time between heartbeats to those that are no candidates: a coordinator sends them a hundred
-/// a second at the most, whatever the fleet's size.
-const OTHERS_STEP_MS: u64 = 10;
-
 impl Settings {
     /// Between heartbeats to those that are no candidates, in a fleet of so many members: as often as to candidates up to 50
     /// of them by the times for a local network, and the more seldom the more there are.
     pub fn others_ms(&self, members: usize) -> u64 {
-        (members as u64 * OTHERS_STEP_MS).clamp(self.heartbeat_ms, self.heartbeat_others_ms.max(self.heartbeat_ms))
+        let least_ms = self.heartbeat_ms;
+        (members as u64 * self.others_step_ms).clamp(least_ms, self.heartbeat_others_ms.max(least_ms))
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self::LOCAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_members_the_more_seldom_those_are_spoken_with_that_are_no_candidates() {
+        let others_ms = [0, 2, 50, 100, 300, 500, 10_000].map(|members| Settings::LOCAL.others_ms(members));
+        assert_eq!(others_ms, [500, 500, 500, 1_000, 3_000, 5_000, 5_000]);
+        assert_eq!([2, 500].map(|members| Settings::WIDE.others_ms(members)), [2_000, 5_000]);
     }
 }
