@@ -1,6 +1,5 @@
 //! How soon a node that is gone is missed: from a cut cable, a halted and a killed program until the coordinator's own document
-//! calls it lost. Ten nodes, so that there are some with which the coordinator speaks every 5 s only; one of those, and one
-//! that stands for election.
+//! calls it lost. Ten nodes, so that there are some that do not stand for election; one of those, and one that does.
 
 use crate::figure::{Figure, Sheet, median};
 use crate::harness::{Cables, Member, wait_settled};

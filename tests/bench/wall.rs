@@ -426,7 +426,9 @@ pub fn called(sheet: &Sheet, count: usize) {
     std::thread::park_timeout(LATE);
     let seen = pixels.seen();
     // A room in which something else is amiss does not look recording or idle: then it is not the way that was measured.
-    for other in incidents(&court, "").iter().filter(|incident| incident["kind"] != "port_gone") {
+    let is_other =
+        |incident: &&serde_json::Value| incident["node_id"] == id.as_str() && incident["kind"] != "port_gone";
+    for other in incidents(&court, "").iter().filter(is_other) {
         eprintln!("amiss beside: {}, {} to {}", other["kind"], other["opened_at"], other["closed_at"]);
     }
     let name = |what: &str| format!("wall.event_at_a_node_to_pixel_of_another, {what}");
