@@ -1,10 +1,10 @@
 //! Whether the machines answer with which a coordinator speaks seldom.
 //!
-//! Those that do not stand for election hear of the coordinator the more seldom the more there are, five hundred of them every
-//! 5 s: a plug that was pulled would be told after 7 s. The kernel asks in between, at no cost to any program: a machine that
-//! confirms nothing for [`SILENT_MS`] is not reached. A program that hangs on a machine that answers is told after 7 s as
-//! before, among a hundred after 3. Lives here: the loop `lines` ([`Attendant`]), which lines are asked, and who is silent. Does not live here: what
-//! follows from that (`state`).
+//! Those that do not stand for election hear of the coordinator the more seldom the more there are, five hundred of them
+//! every 5 s: a plug that was pulled would be told after 7 s. The kernel asks in between, at no cost to any program: a
+//! machine that confirms nothing for [`SILENT_MS`] is not reached. A program that hangs on a machine that answers is told
+//! after 7 s as before, among a hundred after 3. Lives here: the loop `lines` ([`Attendant`]), which lines are asked, and
+//! who is silent. Does not live here: what follows from that (`state`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

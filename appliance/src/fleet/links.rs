@@ -46,7 +46,7 @@ pub const LINKS_MAX: usize = MEMBERS_MAX + 24;
 /// Who was not reached so long ago may be back: it is not counted as away any more.
 const AWAY_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// Without a word of a peer's for so long it is asked whether it is there. Longer than the coordinator's heartbeats to those
-/// that do not stand for election (5 s) and their answers take: these do the same work.
+/// that do not stand for election (5 s among hundreds) and their answers take: these do the same work.
 const PING_MS: u64 = 7_000;
 /// From opening a link to the other node's hello: when the power of hundreds is back, each waits for its turn.
 const HELLO_MS: u64 = 20_000;

@@ -19,6 +19,7 @@ use crate::sys::clock;
 /// A coordinator and who follows it speak twice a second. One that is silent for longer than the election's lease is gone
 /// for people as well, though its link still hopes: an operator learns of a pulled plug within three seconds.
 const SILENT_MS: u64 = election::Settings::LOCAL.lease_ms;
+
 /// The fleet.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FleetView {

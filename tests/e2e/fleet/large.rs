@@ -44,7 +44,9 @@ fn asked(boss: &Member) -> Option<String> {
     lines["detail"].as_str().map(ToOwned::to_owned)
 }
 
-/// Hundreds hear a heartbeat every 5 s only: of those it is the kernel that tells.
+/// By heartbeats alone one of hundreds, which hear one every 5 s, would be missed after so long: of those the kernel tells.
+const HEARTBEATS_TELL_S: u64 = 7;
+
 #[test]
 fn of_many_nodes_one_that_does_not_stand_is_missed_and_its_machine_does_not_answer_the_kernel() {
     let Some(cables) = Cables::lay(NODES) else { return };
@@ -57,7 +59,9 @@ fn of_many_nodes_one_that_does_not_stand_is_missed_and_its_machine_does_not_answ
     cables.cut(at);
     let told = wait("the coordinator to miss it", || boss.says_of(&far).filter(|said| said["state"] == "lost"));
     let why = told["why"].as_str().unwrap_or_default();
-    assert!(why.starts_with("nothing was heard of it for "), "{told}");
+    let seconds = why.strip_prefix("nothing was heard of it for ").and_then(|rest| rest.strip_suffix(" s"));
+    let seconds: u64 = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!(seconds < HEARTBEATS_TELL_S, "{told}");
     wait("its machine to be silent", || asked(boss).filter(|said| said.ends_with(" nodes are asked, 1 silent")));
     cables.mend();
     in_step("it to be reached again", || (boss.sees(&far) == "current").then_some(()));
