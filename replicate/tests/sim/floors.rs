@@ -137,6 +137,7 @@ impl World {
         if next.moved >= 5 {
             self.look_at_next_floor(&next);
             self.hit("floor said");
+            self.floor_said = self.floor_said.max(next.number);
             let end = |log| own.as_ref().map_or(0, |own| own.floor.end(log));
             let moved =
                 |peer: usize| next.ends.iter().any(|(log, to)| *to > end(*log) && !self.wish(peer).covers(*log));

@@ -101,8 +101,9 @@ impl World {
             return;
         }
         machine.is_narrow = false;
-        // A floor may have been said that is not known here yet, by one who does not know yet that this is to be a keeper.
-        machine.was_widened = true;
+        // A floor was said that it has not heard of, by one who does not know yet that this is to be a keeper: seed 1621.
+        let at_floor = machine.keeper.standing().ok().flatten().map_or(0, |own| own.floor.name.number);
+        machine.was_widened |= self.floor_said > at_floor;
         let wish = self.wish(at);
         self.machines[at].keeper.keep(wish);
         self.hit("has become a keeper");

@@ -112,7 +112,7 @@ pub struct Machine {
     pub is_keeper: bool,
     /// It does not yet, or not at all.
     pub is_narrow: bool,
-    /// It began to take what was kept below the floor.
+    /// It began to take what was kept below the floor, or became a keeper while a floor was said that it had not heard of.
     pub was_widened: bool,
     /// It was not waited for once.
     pub was_lapsed: bool,

@@ -60,6 +60,8 @@ pub struct World {
     pub kept: BTreeMap<FloorName, Hash>,
     /// Boxes that the floor does not wait for.
     pub lapsed: BTreeSet<usize>,
+    /// The greatest number of a floor that anybody said.
+    pub floor_said: u64,
     pub has_floors: bool,
     /// What the world has seen, for the table of coverage.
     pub hits: BTreeMap<&'static str, u64>,
@@ -144,6 +146,7 @@ impl World {
             states: BTreeMap::new(),
             kept: BTreeMap::new(),
             lapsed: BTreeSet::new(),
+            floor_said: 0,
             has_floors: seed % 4 == 1,
             hits,
             is_wired,
