@@ -238,8 +238,7 @@ impl Tables {
     /// Returns how far this file is with its floor, and whether a later one was said.
     pub fn stage(&self) -> (Option<Stage>, bool) {
         let below = self.floor.read().unwrap_or_else(PoisonError::into_inner);
-        let own = below.own.as_ref().map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch));
-        let is_later = below.proposed.as_ref().is_some_and(|next| (next.number, next.epoch) > own);
+        let is_later = below.proposed.as_ref().is_some_and(|next| next.is_after(below.own.as_ref()));
         (below.own.as_ref().map(|own| own.stage), is_later)
     }
 

@@ -391,8 +391,7 @@ fn each<V: View>(
         let page = staged.entries(log, next, limit)?;
         if page.is_empty() {
             let is_below = staged.floor()?.is_some_and(|own| own.floor.covers(log.at(to_seq)));
-            let missing = || Unreadable::Damaged(format!("{} is not in the log", log.at(next)));
-            return if is_below { Ok(()) } else { Err(missing()) };
+            return if is_below { Ok(()) } else { Err(Unreadable::not_in_log(log.at(next))) };
         }
         for raw in page {
             let entry =

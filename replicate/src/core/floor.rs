@@ -128,6 +128,13 @@ pub struct Proposed {
     pub hashes: BTreeMap<LogId, Hash>,
 }
 
+impl Proposed {
+    /// Whether it comes after the one that a node is at.
+    pub fn is_after(&self, own: Option<&Standing>) -> bool {
+        (self.number, self.epoch) > own.map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch))
+    }
+}
+
 /// The value of such an entry.
 #[derive(Debug, Serialize, Deserialize)]
 struct Said {
@@ -219,8 +226,7 @@ pub enum Due {
 /// [`Unreadable`] from the view.
 pub fn is_awaited(view: &impl View) -> Result<bool, Unreadable> {
     let Some(next) = view.proposed()? else { return Ok(false) };
-    let own = view.floor()?.map_or((0, 0), |own| (own.floor.name.number, own.floor.name.epoch));
-    Ok((next.number, next.epoch) > own && Staged::new(view)?.stands(next.at))
+    Ok(next.is_after(view.floor()?.as_ref()) && Staged::new(view)?.stands(next.at))
 }
 
 /// Returns what there is to do: see [`Due`]. Logs that this node does not keep it need not have.
@@ -230,12 +236,8 @@ pub fn is_awaited(view: &impl View) -> Result<bool, Unreadable> {
 pub fn due(view: &impl View) -> Result<Due, Unreadable> {
     let Some(next) = view.proposed()? else { return Ok(Due::Nothing) };
     let own = view.floor()?;
-    let is_later = match &own {
-        Some(Standing { stage: Stage::Filling | Stage::Collecting, .. }) => false,
-        Some(own) => (next.number, next.epoch) > (own.floor.name.number, own.floor.name.epoch),
-        None => true,
-    };
-    if !is_later || !Staged::new(view)?.stands(next.at) {
+    let is_done = own.as_ref().is_none_or(|own| own.stage == Stage::At);
+    if !is_done || !next.is_after(own.as_ref()) || !Staged::new(view)?.stands(next.at) {
         return Ok(Due::Nothing);
     }
     // A floor never goes down, whatever one says.

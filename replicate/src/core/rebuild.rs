@@ -41,7 +41,7 @@ fn hash_of(view: &impl View, schema: &Schema, is_meant: impl Fn(&Kind) -> bool) 
             let Some(kind) = schema.kind(&key.kind).filter(|kind| is_meant(kind)) else { continue };
             for dot in view.live(key)? {
                 let at = Position { stream: kind.stream, dot };
-                let hash = hash_at(view, at)?.ok_or_else(|| Unreadable::Damaged(format!("{at} is not in the log")))?;
+                let hash = hash_at(view, at)?.ok_or_else(|| Unreadable::not_in_log(at))?;
                 digest = Hash::of_entry(digest, &[key.bytes().as_slice(), &at.key(), &hash.0].concat());
             }
         }

@@ -24,6 +24,13 @@ pub enum Unreadable {
     Io(String),
 }
 
+impl Unreadable {
+    /// A log does not have what there has to be.
+    pub fn not_in_log(at: Position) -> Self {
+        Unreadable::Damaged(format!("{at} is not in the log"))
+    }
+}
+
 /// The end of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {

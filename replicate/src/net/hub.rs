@@ -117,6 +117,12 @@ impl Linked {
         is_done
     }
 
+    /// Until when time brings it nothing.
+    fn due_ms(&self) -> Option<u64> {
+        let turn = self.turn.as_ref().map(|_| self.since_ms + TURN_MS);
+        self.session.poll_timeout().map(|(at_ms, _)| at_ms).into_iter().chain(turn).min()
+    }
+
     /// Lets the next link have its turn when this one's vectors were exchanged, or it took too long.
     fn end_turn(&mut self, now_ms: u64) {
         let state = self.session.state();
@@ -142,6 +148,8 @@ struct Hub {
     now_ms: u64,
     clock: Clock,
     links: BTreeMap<LinkNumber, Linked>,
+    /// None of them has anything due before this. Hundreds are not all asked each time that one was heard.
+    links_due_ms: u64,
     /// The link to each node that has said hello.
     talking: BTreeMap<NodeId, LinkNumber>,
     members: Option<BTreeMap<NodeId, Member>>,
@@ -177,6 +185,7 @@ impl Hub {
             now_ms: moment.mono,
             parts,
             links: BTreeMap::new(),
+            links_due_ms: u64::MAX,
             talking: BTreeMap::new(),
             members: None,
             wants: Vec::new(),
@@ -228,11 +237,11 @@ impl Hub {
 
     /// Until when there is nothing to do.
     fn due_ms(&self) -> u64 {
-        let sessions = self.links.values().filter_map(|linked| linked.session.poll_timeout()).map(|(at_ms, _)| at_ms);
         let election = self.election().poll_timeout().map(|(at_ms, _)| at_ms);
         let keep = self.to_keep.map(|_| self.keep_at_ms);
         let care = self.care.due_ms();
-        sessions.chain(election).chain(keep).chain(care).chain([self.look_at_ms]).min().unwrap_or(self.look_at_ms)
+        let first = self.look_at_ms.min(self.links_due_ms);
+        election.into_iter().chain(keep).chain(care).fold(first, u64::min)
     }
 
     fn election(&self) -> std::sync::MutexGuard<'_, Election> {
@@ -350,8 +359,16 @@ impl Hub {
         }
     }
 
-    /// Does what a session says, as long as its link takes it.
+    /// Does what a session says, and heeds by when it wants to be asked again.
     fn pump(&mut self, number: LinkNumber) {
+        self.say(number);
+        if let Some(at_ms) = self.links.get(&number).and_then(Linked::due_ms) {
+            self.links_due_ms = self.links_due_ms.min(at_ms);
+        }
+    }
+
+    /// Does what a session says, as long as its link takes it.
+    fn say(&mut self, number: LinkNumber) {
         let out_bytes = out_bytes(self.links.len());
         while let Some(linked) = self.links.get_mut(&number) {
             linked.is_slow = !linked.link.has_room(out_bytes);
@@ -538,13 +555,8 @@ impl Hub {
 
     fn tick(&mut self) {
         let now_ms = self.now_ms;
-        for linked in self.links.values_mut().filter(|linked| linked.turn.is_some()) {
-            linked.end_turn(now_ms);
-        }
-        let is_due = |linked: &Linked| linked.session.poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms);
-        let due: Vec<_> = self.links.iter().filter(|(_, linked)| is_due(linked)).map(|(number, _)| *number).collect();
-        for number in due {
-            self.input(number, Input::Tick);
+        if self.links_due_ms <= now_ms {
+            self.tick_links();
         }
         if self.to_keep.is_some() && self.keep_at_ms <= now_ms {
             self.keep_token();
@@ -554,6 +566,17 @@ impl Hub {
         if is_due {
             self.elect(election::Input::Tick);
         }
+    }
+
+    /// Asks those whose time it is, and sees by when the next one is to be asked.
+    fn tick_links(&mut self) {
+        let now_ms = self.now_ms;
+        let is_due = |linked: &Linked| linked.due_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        let due: Vec<_> = self.links.iter().filter(|(_, linked)| is_due(linked)).map(|(number, _)| *number).collect();
+        for number in due {
+            self.input(number, Input::Tick);
+        }
+        self.links_due_ms = self.links.values().filter_map(Linked::due_ms).min().unwrap_or(u64::MAX);
     }
 
     /// Puts out what there is to see, and tells the election whether this node has what its coordinator has.
@@ -610,12 +633,15 @@ fn seen(linked: &Linked) -> Peer {
         left_alone: state.left_alone,
         heard_ms: state.heard_ms,
         offset: state.offset,
-        traffic: traffic(linked),
+        traffic: traffic_of(linked, &state),
     }
 }
 
 fn traffic(linked: &Linked) -> Traffic {
-    let state = linked.session.state();
+    traffic_of(linked, &linked.session.state())
+}
+
+fn traffic_of(linked: &Linked, state: &session::State) -> Traffic {
     Traffic { entries_out: state.sent, entries_in: state.received, ..linked.link.traffic() }
 }
 

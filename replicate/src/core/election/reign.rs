@@ -226,6 +226,10 @@ impl Election {
             return self.reclaim(yielding.to);
         }
         let (is_due, are_others_due) = (reign.next_ms <= self.now_ms, reign.next_others_ms <= self.now_ms);
+        // It is asked at each answer to each heartbeat.
+        if !is_due && !are_others_due {
+            return;
+        }
         if is_due {
             reign.next_ms = self.now_ms + self.settings.heartbeat_ms;
         }

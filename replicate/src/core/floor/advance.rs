@@ -187,7 +187,7 @@ fn hashes(view: &impl View, ends: &BTreeMap<LogId, u64>) -> Result<BTreeMap<LogI
     let mut hashes = BTreeMap::new();
     for (log, seq) in ends.iter().filter(|(log, _)| log.stream == Stream::Own && !is_on(Mutant::EndsUntold)) {
         let hash = end_of(view, own.as_ref(), *log, *seq, &BTreeMap::new())?;
-        hashes.insert(*log, hash.ok_or_else(|| Unreadable::Damaged(format!("{} is not in the log", log.at(*seq))))?);
+        hashes.insert(*log, hash.ok_or_else(|| Unreadable::not_in_log(log.at(*seq)))?);
     }
     Ok(hashes)
 }

@@ -34,8 +34,8 @@ pub fn begin<V: View>(staged: &mut Staged<'_, V>, schema: &Schema, next: &Propos
     let own = staged.floor()?;
     let mut marks = BTreeMap::new();
     for (log, seq) in &next.ends {
-        let missing = || Unreadable::Damaged(format!("{} is not in the log", log.at(*seq)));
-        let hash = end_of(staged, own.as_ref(), *log, *seq, &next.hashes)?.ok_or_else(missing)?;
+        let hash = end_of(staged, own.as_ref(), *log, *seq, &next.hashes)?;
+        let hash = hash.ok_or_else(|| Unreadable::not_in_log(log.at(*seq)))?;
         marks.insert(*log, Mark { seq: *seq, hash });
     }
     let floor = Arc::new(Floor::new(next.number, next.epoch, marks));
