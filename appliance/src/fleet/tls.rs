@@ -162,13 +162,22 @@ pub async fn dial(address: &str, identity: &Identity, key: PeerKey) -> Result<Tl
         // Not looked at by anybody: the key is.
         let name = ServerName::try_from("node.rakkr.invalid").map_err(|error| unreached(io::Error::other(error)))?;
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        let mut shaken = shaken.map_err(|error| DialError::NotThem { address: address.to_owned(), error })?;
+        let mut shaken = shaken.map_err(|error| match is_refused(&error) {
+            true => DialError::NotThem { address: address.to_owned(), error },
+            false => unreached(error),
+        })?;
         let (stream, tls) = shaken.get_mut();
         queue_little(stream, tls);
         Ok(shaken)
     };
     let timed = tokio::time::timeout(CONNECT_WAIT, connect).await;
     timed.unwrap_or_else(|_| Err(unreached(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))))
+}
+
+/// Whether it was what the other end said that ended a handshake. One that goes away meanwhile, as a node that is switched
+/// off does, may well hold the key.
+fn is_refused(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|why| why.is::<Error>())
 }
 
 fn client(identity: &Identity, key: PeerKey) -> Result<ClientConfig, Error> {

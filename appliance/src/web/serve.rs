@@ -263,6 +263,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn who_goes_away_during_the_handshake_is_not_taken_for_somebody_else() {
+        let (_a, ours) = identity();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.readable().await.unwrap();
+            // What was not read is answered with a reset, as when a process is killed.
+            drop(stream);
+        });
+        let dialled = tls::dial(&at, &ours, key_of(&ours)).await;
+        assert!(matches!(dialled, Err(tls::DialError::Unreached { .. })), "{dialled:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_browser_is_not_asked_for_a_certificate_and_proves_nothing() {
         let (_a, theirs) = identity();
         let at = served(theirs).await;
