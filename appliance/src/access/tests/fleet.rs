@@ -134,6 +134,20 @@ fn the_words_are_of_the_fleet_and_of_the_key() {
     assert!(!format!("{token:?}").contains(&token.to_string()));
 }
 
+#[test]
+fn only_what_is_as_long_as_an_invitation_is_one_of_another_version() {
+    use base64::Engine;
+    let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let said = |text: &str| text.parse::<Token>().unwrap_err();
+    assert!(said("abc").starts_with("this is no invitation: copy the whole text"), "{}", said("abc"));
+    let later = base64.encode([9; 81]);
+    assert!(
+        said(&later).ends_with("made by another version of the program: update this node first"),
+        "{}",
+        said(&later)
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
