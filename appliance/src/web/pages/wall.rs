@@ -239,11 +239,15 @@ async fn there(app: &App, caller: &Caller, node: Id, recording: Option<TakeId>) 
 
 /// What of the page is sent when it changes.
 pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Pieces) -> Result<(), Problem> {
+    // Each of them takes only what it shows: a template is given a copy of all of it.
     #[derive(Serialize)]
-    struct Live<'a> {
+    struct Head {
         honesty: Honesty,
         chips: Vec<Chip>,
-        cards: Vec<&'a Card>,
+    }
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        cards: &'a [&'a Card],
         nothing: &'static str,
     }
     #[derive(Serialize)]
@@ -252,21 +256,15 @@ pub(super) fn pieces(app: &App, caller: &Caller, filter: &str, pieces: &mut Piec
     }
     let asked = Asked::of_topic(filter);
     let (fleet, cards) = look(app, caller)?;
-    let live = Live {
-        honesty: Honesty::of(&fleet, &chrome::room_clock(app)),
-        chips: chips(&cards, asked),
-        cards: cards.iter().filter(|card| asked.show.has(card)).collect(),
-        nothing: asked.show.nothing(),
-    };
-    pieces.add("honesty", "honesty", &live)?;
-    pieces.add("wall-chips", "wall_chips", &live)?;
+    let head = Head { honesty: Honesty::of(&fleet, &chrome::room_clock(app)), chips: chips(&cards, asked) };
+    pieces.add("honesty", "honesty", &head)?;
+    pieces.add("wall-chips", "wall_chips", &head)?;
+    let cards: Vec<&Card> = cards.iter().filter(|card| asked.show.has(card)).collect();
     // A filter's list comes and goes: it is sent whole. All rooms of a large fleet come a card at a time.
-    if live.cards.len() <= WHOLE_MAX || asked.show != Show::All {
-        return pieces.add("wall", "wall_cards", &live);
+    if cards.len() <= WHOLE_MAX || asked.show != Show::All {
+        return pieces.add("wall", "wall_cards", &Whole { cards: &cards, nothing: asked.show.nothing() });
     }
-    live.cards
-        .iter()
-        .try_for_each(|card| pieces.add_made_of(card, &format!("card-{}", card.id), "wall_card", &One { card }))
+    cards.iter().try_for_each(|card| pieces.add_made_of(card, &format!("card-{}", card.id), "wall_card", &One { card }))
 }
 
 #[cfg(test)]
