@@ -72,7 +72,7 @@ pub struct Proven {
 /// Why another node was not reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// No connection.
+    /// No connection, or it ended before the other end had proven who it is.
     #[error("{address} is not reached: {error}")]
     Unreached { address: String, error: io::Error },
     /// Something answers, and it is not the node whose key is known.
