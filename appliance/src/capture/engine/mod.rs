@@ -113,6 +113,8 @@ pub struct Engine {
     takes: BTreeMap<TakeId, RunningTake>,
     /// Orders that are over for this process: closed, missed or refused.
     done: BTreeSet<TakeId>,
+    /// Orders that were stopped before their first frame came: the stream frame at which they end.
+    stops: BTreeMap<TakeId, u64>,
     /// Per channel: no pre-roll reaches before this stream frame, because it was off the record.
     private_until: Vec<u64>,
     /// Takes a crash left open whose orders still stand; they go on with the first block.
@@ -142,6 +144,7 @@ impl Engine {
             orders: OrderSet::default(),
             takes: BTreeMap::new(),
             done: BTreeSet::new(),
+            stops: BTreeMap::new(),
             private_until: Vec::new(),
             unfinished: Vec::new(),
             events: VecDeque::new(),
@@ -343,11 +346,10 @@ impl Engine {
 
     fn end_by_clock(&mut self, now: Now) {
         let Some(stream) = &self.stream else { return };
-        let stuck_us = STUCK.as_micros() as u64;
-        if stream.is_freewheel || now.mono_us < stream.heard_us + stuck_us {
+        if stream.is_freewheel || !stream.is_silent(now.mono_us) {
             return;
         }
-        let frame = stream.placement.frame_at_us(now.mono_us.saturating_sub(stuck_us));
+        let frame = stream.placement.frame_at_us(now.mono_us.saturating_sub(STUCK.as_micros() as u64));
         for take in self.takes.values_mut() {
             take.end_without_frames(frame, stream, &self.tape);
         }
@@ -383,6 +385,11 @@ impl Engine {
 }
 
 impl Stream {
+    /// Whether no frame has come for so long that none is on its way.
+    fn is_silent(&self, mono_us: u64) -> bool {
+        mono_us >= self.heard_us + STUCK.as_micros() as u64
+    }
+
     /// The stream frame at which a run of periods begins.
     fn place(&mut self, head: &Period, us: u64) -> u64 {
         let Some(expected) = self.next_jack else { return self.first_after_connection(us) };

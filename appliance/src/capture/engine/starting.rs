@@ -53,6 +53,7 @@ impl Engine {
         self.orders = orders;
         // Ids of orders that are gone will not come back: the set of what is done stays as small as the set of orders.
         self.done.retain(|id| self.orders.get(*id).is_some());
+        self.stops.retain(|id, _| self.orders.get(*id).is_some());
         self.start_due(now);
     }
 
@@ -60,17 +61,14 @@ impl Engine {
     pub(super) fn start_due(&mut self, now: Now) {
         let waiting: Vec<Order> = self.orders.iter().filter(|order| self.is_waiting(order.id)).cloned().collect();
         for order in waiting {
-            if order.is_over(now.wall) {
+            // Frames come later than their time, by a period or by what a held-up server owes: an order that is over by the
+            // clock is late, not missed, while they still come.
+            let has_begun =
+                |stream: &&Stream| stream.next_jack.is_some() && stream.start_of(&order, now) <= stream.next;
+            if self.stream.as_ref().is_none_or(|stream| stream.is_silent(now.mono_us)) && order.is_over(now.wall) {
                 self.miss(&order, now, "nothing was recorded because the recorder could not run in its time");
-            } else if let Some(stream) = self.stream.as_ref().filter(|stream| stream.next_jack.is_some()) {
-                // In freewheel frames run ahead of time: an order that is due now begins at the newest frame.
-                let start = match stream.is_freewheel && order.start <= now.wall {
-                    true => stream.next,
-                    false => stream.placement.frame_at_wall(order.start),
-                };
-                if start <= stream.next {
-                    self.begin(order, start, now);
-                }
+            } else if let Some(stream) = self.stream.as_ref().filter(has_begun) {
+                self.begin(order.clone(), stream.start_of(&order, now), now);
             }
         }
     }
@@ -98,14 +96,19 @@ impl Engine {
         let wanted = start.saturating_sub((order.pre_roll_seconds * rate).round() as u64);
         let oldest = self.history.oldest().unwrap_or(stream.next);
         let zero = wanted.max(oldest).max(self.private_floor(&channels)).min(stream.next);
-        let end = order.planned_seconds().map(|seconds| start + (seconds * rate).round() as u64);
+        let stop = self.stops.remove(&order.id);
+        let planned = order.planned_seconds().map(|seconds| start + (seconds * rate).round() as u64);
+        let end = stop.map(|stop| stop.max(zero + 1)).or(planned);
         if end.is_some_and(|end| end <= zero) {
             return self.miss(&order, now, "its time was over before the recorder heard anything");
         }
         let opened = self.opening(&order, &channels, zero, start, end, stream);
         self.tell(now.wall, format!("recording {} began", order.id));
         self.tape.send(Op::Open { opened: Box::new(opened) });
-        let take = RunningTake::new(order, channels, zero, start, zero, end);
+        let mut take = RunningTake::new(order, channels, zero, start, zero, end);
+        if let Some(stop) = stop {
+            take.stop_at(stop);
+        }
         self.insert(take);
     }
 
@@ -218,7 +221,8 @@ impl Engine {
         }
     }
 
-    /// Ends a running take at a monotonic time; false if it is not running.
+    /// Ends a running take at a monotonic time; false if it is not running, nor about to: one that is due and whose frames
+    /// are still to come begins and ends with them.
     pub fn stop(&mut self, id: TakeId, mono_us: u64) -> bool {
         if let Some(at) = self.unfinished.iter().position(|unfinished| unfinished.order.id == id) {
             // No frame has come since the recorder is back: it ends with what it has.
@@ -227,9 +231,21 @@ impl Engine {
             return true;
         }
         let frame = self.frame_at(mono_us);
-        let Some(take) = self.takes.get_mut(&id) else { return false };
-        take.stop_at(frame);
-        true
+        if let Some(take) = self.takes.get_mut(&id) {
+            take.stop_at(frame);
+            return true;
+        }
+        let is_coming = self.is_waiting(id) && self.is_due(id, frame);
+        if is_coming {
+            self.stops.insert(id, frame);
+        }
+        is_coming
+    }
+
+    /// Whether an order's time has come by this stream frame.
+    fn is_due(&self, id: TakeId, frame: u64) -> bool {
+        let ordered = self.stream.as_ref().zip(self.orders.get(id));
+        ordered.is_some_and(|(stream, order)| stream.placement.frame_at_wall(order.start) <= frame)
     }
 
     /// The stream frame of a monotonic time; in freewheel the newest, because time means nothing there.
@@ -238,6 +254,17 @@ impl Engine {
             Some(stream) if stream.is_freewheel => stream.next,
             Some(stream) => stream.placement.frame_at_us(mono_us),
             None => 0,
+        }
+    }
+}
+
+impl Stream {
+    /// The stream frame at which an order begins.
+    fn start_of(&self, order: &Order, now: Now) -> u64 {
+        // In freewheel frames run ahead of time: an order that is due now begins at the newest frame.
+        match self.is_freewheel && order.start <= now.wall {
+            true => self.next,
+            false => self.placement.frame_at_wall(order.start),
         }
     }
 }

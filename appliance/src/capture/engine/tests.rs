@@ -12,7 +12,7 @@ use self::desk::{Desk, PRE_ROLL, RATE};
 use super::Outcome;
 use super::taking::Edge;
 use crate::domain::take::CloseReason;
-use crate::domain::{Channels, Fact, Mark, Order};
+use crate::domain::{Channels, ClockQuality, Fact, Mark, Order};
 
 fn ms(ms: i64) -> SignedDuration {
     SignedDuration::from_millis(ms)
@@ -298,6 +298,50 @@ fn an_order_whose_time_is_over_is_told_as_missed_once() {
     desk.play(200);
     assert_eq!(desk.outcomes.try_iter().collect::<Vec<_>>(), [Outcome::Missed(id)]);
     assert!(desk.told(id).opened.is_none());
+}
+
+/// On a busy machine a recording was started, stopped a third of a second later, and gone without a trace: its frames were
+/// still to come when its order was over by the clock.
+#[test]
+fn what_is_stopped_before_its_frames_have_come_is_recorded_when_they_come() {
+    let mut desk = Desk::new(1);
+    desk.play(100);
+    let heard = desk.mono_us;
+    desk.mono_us += 20_000;
+    let id = desk.start();
+    desk.mono_us += 15_000;
+    let order = desk.orders.get(id).unwrap().clone();
+    desk.say(Order { stop: Some(desk.wall()), ..order });
+    assert!(desk.stop(id), "it is about to run");
+    desk.engine.tick(desk.now(), ClockQuality::Ntp);
+    assert!(desk.told(id).opened.is_none());
+    desk.mono_us = heard;
+    desk.play(50);
+    let told = desk.told(id);
+    assert_eq!(told.runs(&[0]), (vec![(0, 15)], 120));
+    assert_eq!(told.closed, Some((15, CloseReason::Stopped)));
+    assert_eq!(desk.outcomes.try_iter().count(), 0);
+}
+
+#[test]
+fn what_is_stopped_before_it_was_due_or_while_nothing_comes_is_not_waited_for() {
+    let mut desk = Desk::new(1);
+    desk.play(100);
+    let order = Order { start: desk.wall() + ms(10_000), ..desk.order() };
+    let ahead = desk.say(order.clone());
+    desk.say(Order { stop: Some(order.start), ..order });
+    assert!(!desk.stop(ahead));
+
+    let order = desk.order();
+    desk.mono_us += 10_000;
+    let order = Order { start: desk.wall(), ..order };
+    let silent = desk.say(order.clone());
+    desk.mono_us += 100_000;
+    desk.say(Order { stop: Some(desk.wall()), ..order });
+    assert!(desk.stop(silent));
+    assert_eq!(desk.outcomes.try_iter().count(), 0, "a tenth of a second is not yet silence");
+    desk.silence(1_000);
+    assert_eq!(desk.outcomes.try_iter().collect::<Vec<_>>(), [Outcome::Missed(silent)]);
 }
 
 #[test]
