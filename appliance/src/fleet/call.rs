@@ -35,7 +35,9 @@ pub enum CallError {
     #[error("no node of this fleet has this id")]
     NoMember,
     /// It is not reached.
-    #[error("{name} is not reached: {why}. It goes on recording by itself")]
+    #[error(
+        "{name} cannot be asked now: {why}. While it runs it goes on recording by itself. Ask again, or do it at the node"
+    )]
     Unreached { name: String, why: String },
     /// The records cannot be read.
     #[error(transparent)]

@@ -300,7 +300,7 @@ async fn without_a_tunnel_the_call_is_dialled_and_says_why_it_fails() {
     let (status, told) = json(in_time(pair.call("fleet")).await).await;
     assert_eq!((status, told["code"].as_str()), (StatusCode::BAD_GATEWAY, Some("node_unreached")));
     let detail = told["detail"].as_str().unwrap();
-    assert!(detail.starts_with("Far is not reached: 127.0.0.1:1 is not reached"), "{detail}");
+    assert!(detail.starts_with("Far cannot be asked now: 127.0.0.1:1 is not reached"), "{detail}");
     assert_eq!(called((&pair.near, &pair.far)), "not");
 }
 
