@@ -485,7 +485,7 @@ impl Hub {
     fn end(&mut self, number: LinkNumber, why: Ended) {
         let Some(linked) = self.links.remove(&number) else { return };
         linked.link.end(why.clone());
-        self.before.add(traffic(&linked));
+        self.before.add(traffic(&linked, &linked.session.state()));
         self.look_at_ms = self.now_ms;
         let node = linked.peer;
         if self.talking.get(&node) == Some(&number) {
@@ -633,15 +633,11 @@ fn seen(linked: &Linked) -> Peer {
         left_alone: state.left_alone,
         heard_ms: state.heard_ms,
         offset: state.offset,
-        traffic: traffic_of(linked, &state),
+        traffic: traffic(linked, &state),
     }
 }
 
-fn traffic(linked: &Linked) -> Traffic {
-    traffic_of(linked, &linked.session.state())
-}
-
-fn traffic_of(linked: &Linked, state: &session::State) -> Traffic {
+fn traffic(linked: &Linked, state: &session::State) -> Traffic {
     Traffic { entries_out: state.sent, entries_in: state.received, ..linked.link.traffic() }
 }
 
