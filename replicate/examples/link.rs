@@ -24,16 +24,9 @@ use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// The heap of the program that is shipped, and how it keeps memory there.
+/// That of the program that is shipped, though not tuned as there.
 #[global_allocator]
 static HEAP: Jemalloc = Jemalloc;
-// SAFETY: nothing else has this name; jemalloc reads it once, at the first allocation, as a pointer to a string.
-#[unsafe(export_name = "_rjem_malloc_conf")]
-static HOW: Option<&std::ffi::c_char> = {
-    let how = c"narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0,tcache_max:4096";
-    // SAFETY: it points to a string that ends with a nul and lives for ever.
-    Some(unsafe { &*how.as_ptr() })
-};
 
 const ACTS: u128 = 300;
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
