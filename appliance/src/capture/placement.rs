@@ -20,6 +20,13 @@ const PPM_MAX: f64 = 1_000.0;
 /// 0.05 ms in that time, reading both clocks around a preemption by a few milliseconds.
 const STEP_US: i64 = 50_000;
 
+/// JACK's time of a frame is off the line by tens of microseconds, and of one late cycle by as much as it was late. When it
+/// stays off by this, frames were lost or held up that nobody counted: the line does not hold any more, and a minute of old
+/// points would keep it wrong for as long.
+const JUMP_US: u64 = 20_000;
+/// So long it stays off before the line begins anew.
+const JUMP_HOLDS_US: u64 = 100_000;
+
 /// Frames, monotonic microseconds and wall time, made comparable.
 #[derive(Debug)]
 pub struct Placement {
@@ -28,6 +35,8 @@ pub struct Placement {
     /// The line: microseconds at `anchor.0`, and microseconds per frame.
     anchor: (u64, f64),
     us_per_frame: f64,
+    /// The line has not held since then.
+    off_since_us: Option<u64>,
     wall_minus_mono_us: i64,
     step_candidate_us: Option<i64>,
     quality: ClockQuality,
@@ -49,14 +58,22 @@ impl Placement {
             points: VecDeque::with_capacity(POINTS),
             anchor: (first, now.mono_us as f64),
             us_per_frame: 1e6 / rate,
+            off_since_us: None,
             wall_minus_mono_us: wall_minus_mono(now),
             step_candidate_us: None,
             quality,
         }
     }
 
-    /// Takes note that stream frame `frame` lay at `us` of the monotonic clock.
+    /// Takes note that stream frame `frame` lay at `us` of the monotonic clock. The line begins anew where it no longer holds.
     pub fn observe(&mut self, frame: u64, us: u64) {
+        if self.us_at(frame).abs_diff(us) <= JUMP_US {
+            self.off_since_us = None;
+        } else if us < *self.off_since_us.get_or_insert(us) + JUMP_HOLDS_US {
+            return;
+        } else {
+            self.restart(frame, us);
+        }
         let us = us as f64;
         let is_due = self.points.back().is_none_or(|&(last, _)| frame >= last + self.rate as u64);
         if !is_due {
@@ -78,6 +95,7 @@ impl Placement {
 
     /// Another server counts from elsewhere: the line begins anew, the place in time stays.
     pub fn restart(&mut self, frame: u64, us: u64) {
+        self.off_since_us = None;
         self.points.clear();
         self.anchor = (frame, us as f64);
         self.us_per_frame = 1e6 / self.rate;
@@ -125,9 +143,19 @@ impl Placement {
         Timestamp::from_microsecond(us).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// The stream frame at a monotonic time that may lie before the machine was started.
+    pub fn frame_at_mono(&self, us: i64) -> u64 {
+        self.frame_at(us as f64)
+    }
+
+    /// Monotonic microseconds at a wall time, as the clock stands now; below 0 before the machine was started.
+    pub fn mono_at_wall(&self, at: Timestamp) -> i64 {
+        at.as_microsecond().saturating_sub(self.wall_minus_mono_us)
+    }
+
     /// The stream frame at a wall time, as the clock stands now; also of a time before the machine was started.
     pub fn frame_at_wall(&self, at: Timestamp) -> u64 {
-        self.frame_at(at.as_microsecond().saturating_sub(self.wall_minus_mono_us) as f64)
+        self.frame_at_mono(self.mono_at_wall(at))
     }
 
     /// Monotonic time at a wall time, as the clock stands now.
@@ -218,6 +246,26 @@ mod tests {
     fn placing_is_good_to_a_tenth_of_a_millisecond() {
         let placement = placed(0.0, 200);
         assert!(placement.us_at(1_000_000 + 59 * 48_000).abs_diff(64_000_000) < 100);
+    }
+
+    #[test]
+    fn where_frames_were_held_up_the_line_begins_anew() {
+        for late_us in [50_000, 10_000_000] {
+            let mut placement = placed(80.0, 200);
+            let us = placement.us_at(4_000_000) + late_us;
+            (0..=100u64).for_each(|ms| placement.observe(4_000_000 + 48 * ms, us + 1_000 * ms));
+            assert!(placement.us_at(4_048_000).abs_diff(us + 1_000_000) < 100);
+            assert_eq!(placement.card_ppm(), None);
+        }
+    }
+
+    #[test]
+    fn a_late_cycle_moves_nothing() {
+        let (mut placement, then) = (placed(80.0, 200), placed(80.0, 200));
+        placement.observe(4_000_000, placement.us_at(4_000_000) + 90_000);
+        placement.observe(4_004_800, placement.us_at(4_004_800));
+        placement.observe(4_009_600, placement.us_at(4_009_600) + 90_000);
+        assert!(placement.us_at(5_000_000).abs_diff(then.us_at(5_000_000)) < 100);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use self::meters::Meters;
 use self::taking::RunningTake;
@@ -35,8 +35,8 @@ use crate::sys::clock::Now;
 pub const STREAM_BEGINS: u64 = 1 << 42;
 /// The most things kept for "what happened lately".
 const EVENTS_MAX: usize = 100;
-/// A server that gives no frames for this long is not delivering: takes that end meanwhile end by the clock.
-const STUCK: SignedDuration = SignedDuration::from_secs(1);
+/// A server that gives no frames for so many microseconds is not delivering: takes that end meanwhile end by the clock.
+const STUCK_US: u64 = 1_000_000;
 
 /// JACK's counter is believed if it is within this much of what the clock says. A synchronous server that was held up by a
 /// client has lost seconds against the clock; a counter that misread itself is off by hours.
@@ -86,6 +86,8 @@ struct Stream {
     begins: u64,
     /// Stream frame after the last one received.
     next: u64,
+    /// The first stream frame of the connection.
+    flows_from: u64,
     /// JACK's counter that belongs to `next`; none until the first block after a (re)connection.
     next_jack: Option<u32>,
     lost_frames: u64,
@@ -113,8 +115,8 @@ pub struct Engine {
     takes: BTreeMap<TakeId, RunningTake>,
     /// Orders that are over for this process: closed, missed or refused.
     done: BTreeSet<TakeId>,
-    /// Orders that were stopped before their first frame came: the stream frame at which they end.
-    stops: BTreeMap<TakeId, u64>,
+    /// Orders whose time has come, but not yet their frames.
+    due: BTreeMap<TakeId, starting::Due>,
     /// Per channel: no pre-roll reaches before this stream frame, because it was off the record.
     private_until: Vec<u64>,
     /// Takes a crash left open whose orders still stand; they go on with the first block.
@@ -144,7 +146,7 @@ impl Engine {
             orders: OrderSet::default(),
             takes: BTreeMap::new(),
             done: BTreeSet::new(),
-            stops: BTreeMap::new(),
+            due: BTreeMap::new(),
             private_until: Vec::new(),
             unfinished: Vec::new(),
             events: VecDeque::new(),
@@ -194,6 +196,7 @@ impl Engine {
                     placement: Placement::new(rate, begins, now, quality),
                     begins,
                     next: begins,
+                    flows_from: begins,
                     next_jack: None,
                     lost_frames: 0,
                     backlog_frames_max: BACKLOG_SECONDS_MAX * u64::from(rate) + pre_roll_frames,
@@ -349,7 +352,7 @@ impl Engine {
         if stream.is_freewheel || !stream.is_silent(now.mono_us) {
             return;
         }
-        let frame = stream.placement.frame_at_us(now.mono_us.saturating_sub(STUCK.as_micros() as u64));
+        let frame = stream.placement.frame_at_us(now.mono_us.saturating_sub(STUCK_US));
         for take in self.takes.values_mut() {
             take.end_without_frames(frame, stream, &self.tape);
         }
@@ -387,16 +390,18 @@ impl Engine {
 impl Stream {
     /// Whether no frame has come for so long that none is on its way.
     fn is_silent(&self, mono_us: u64) -> bool {
-        mono_us >= self.heard_us + STUCK.as_micros() as u64
+        mono_us >= self.heard_us + STUCK_US
     }
 
     /// The stream frame at which a run of periods begins.
     fn place(&mut self, head: &Period, us: u64) -> u64 {
         let Some(expected) = self.next_jack else { return self.first_after_connection(us) };
-        // The counter wraps at 2^32; after an xrun it may also go back by a period.
+        // The counter wraps at 2^32.
         let step = i64::from(head.frame_time.wrapping_sub(expected) as i32);
         let by_counter = self.next.saturating_add_signed(step.max(0));
-        if step == 0 || head.is_freewheel {
+        // After an xrun JACK may name a period's time twice: nothing is missing by that.
+        let is_named_twice = step < 0 && -step <= i64::from(head.frames);
+        if step == 0 || is_named_twice || head.is_freewheel {
             return by_counter;
         }
         let by_clock = self.placement.frame_at_us(us);
@@ -412,12 +417,10 @@ impl Stream {
 
     /// The stream frame of the first block after a connection: by the clock, never before what was already received.
     fn first_after_connection(&mut self, us: u64) -> u64 {
-        if self.next == self.begins {
-            self.placement.restart(self.begins, us);
-            return self.begins;
-        }
-        let first = self.placement.frame_at_us(us).max(self.next);
+        let is_first = self.next == self.begins;
+        let first = if is_first { self.begins } else { self.placement.frame_at_us(us).max(self.next) };
         self.placement.restart(first, us);
+        self.flows_from = first;
         first
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::taking::{Edge, RunningTake};
 use super::{Engine, Outcome, Stream};
 use crate::capture::block::Block;
@@ -29,6 +31,24 @@ pub struct Unfinished {
     pub stepped_seconds: f64,
 }
 
+/// An order whose time has come, but not yet its frames. Times are monotonic: the clock may be stepped, and the line between
+/// times and frames drawn anew, before they come.
+pub(super) struct Due {
+    /// When it begins, as it was ordered.
+    ordered: Timestamp,
+    /// The same in microseconds; below 0 before the machine was started.
+    start_us: i64,
+    /// When it fell due.
+    since_us: u64,
+    /// The first frame that had not come then.
+    newest: u64,
+    /// When it was stopped, if before its first frame came.
+    stop_us: Option<u64>,
+}
+
+/// Frames come later than their time by a period of the server, and by far less than this.
+const LAG_US: u64 = 100_000;
+
 impl Engine {
     /// Takes up what recovery found. They go on with the first block.
     pub fn adopt(&mut self, unfinished: Vec<Unfinished>) {
@@ -53,7 +73,7 @@ impl Engine {
         self.orders = orders;
         // Ids of orders that are gone will not come back: the set of what is done stays as small as the set of orders.
         self.done.retain(|id| self.orders.get(*id).is_some());
-        self.stops.retain(|id, _| self.orders.get(*id).is_some());
+        self.due.retain(|id, due| self.orders.get(*id).is_some_and(|order| order.start == due.ordered));
         self.start_due(now);
     }
 
@@ -61,14 +81,18 @@ impl Engine {
     pub(super) fn start_due(&mut self, now: Now) {
         let waiting: Vec<Order> = self.orders.iter().filter(|order| self.is_waiting(order.id)).cloned().collect();
         for order in waiting {
+            let stream = self.stream.as_ref();
+            // While nothing comes the clock may still be put right, and the order not be due at all.
+            if let Some(stream) = stream.filter(|stream| order.start <= now.wall && stream.flows(now.mono_us)) {
+                self.due.entry(order.id).or_insert_with(|| stream.due(&order, now));
+            }
             // Frames come later than their time, by a period or by what a held-up server owes: an order that is over by the
             // clock is late, not missed, while they still come.
-            let has_begun =
-                |stream: &&Stream| stream.next_jack.is_some() && stream.start_of(&order, now) <= stream.next;
-            if self.stream.as_ref().is_none_or(|stream| stream.is_silent(now.mono_us)) && order.is_over(now.wall) {
+            let due = self.due.get(&order.id);
+            if order.is_over(now.wall) && !stream.is_some_and(|stream| stream.owes_frames(now.mono_us)) {
                 self.miss(&order, now, "nothing was recorded because the recorder could not run in its time");
-            } else if let Some(stream) = self.stream.as_ref().filter(has_begun) {
-                self.begin(order.clone(), stream.start_of(&order, now), now);
+            } else if let Some(start) = stream.zip(due).and_then(|(stream, due)| stream.begun(due)) {
+                self.begin(order, start, now);
             }
         }
     }
@@ -80,6 +104,7 @@ impl Engine {
     }
 
     fn miss(&mut self, order: &Order, now: Now, why: &str) {
+        self.due.remove(&order.id);
         self.done.insert(order.id);
         self.tell(now.wall, format!("recording {} ({}) failed: {why}", order.id, order.title));
         let _ = self.outcomes.send(Outcome::Missed(order.id));
@@ -96,16 +121,20 @@ impl Engine {
         let wanted = start.saturating_sub((order.pre_roll_seconds * rate).round() as u64);
         let oldest = self.history.oldest().unwrap_or(stream.next);
         let zero = wanted.max(oldest).max(self.private_floor(&channels)).min(stream.next);
-        let stop = self.stops.remove(&order.id);
-        let planned = order.planned_seconds().map(|seconds| start + (seconds * rate).round() as u64);
-        let end = stop.map(|stop| stop.max(zero + 1)).or(planned);
+        let end = order.planned_seconds().map(|seconds| start + (seconds * rate).round() as u64);
         if end.is_some_and(|end| end <= zero) {
             return self.miss(&order, now, "its time was over before the recorder heard anything");
         }
+        let begins_with_the_connection = zero < stream.flows_from + u64::from(stream.rate) / 10;
+        let due = self.due.remove(&order.id);
+        let stop = due.and_then(|due| due.stop_us).map(|us| stream.placement.frame_at_us(us));
         let opened = self.opening(&order, &channels, zero, start, end, stream);
         self.tell(now.wall, format!("recording {} began", order.id));
         self.tape.send(Op::Open { opened: Box::new(opened) });
         let mut take = RunningTake::new(order, channels, zero, start, zero, end);
+        if begins_with_the_connection {
+            take.await_sources();
+        }
         if let Some(stop) = stop {
             take.stop_at(stop);
         }
@@ -235,17 +264,8 @@ impl Engine {
             take.stop_at(frame);
             return true;
         }
-        let is_coming = self.is_waiting(id) && self.is_due(id, frame);
-        if is_coming {
-            self.stops.insert(id, frame);
-        }
-        is_coming
-    }
-
-    /// Whether an order's time has come by this stream frame.
-    fn is_due(&self, id: TakeId, frame: u64) -> bool {
-        let ordered = self.stream.as_ref().zip(self.orders.get(id));
-        ordered.is_some_and(|(stream, order)| stream.placement.frame_at_wall(order.start) <= frame)
+        let due = self.due.get_mut(&id);
+        due.map(|due| due.stop_us = Some(mono_us)).is_some()
     }
 
     /// The stream frame of a monotonic time; in freewheel the newest, because time means nothing there.
@@ -259,13 +279,32 @@ impl Engine {
 }
 
 impl Stream {
-    /// The stream frame at which an order begins.
-    fn start_of(&self, order: &Order, now: Now) -> u64 {
-        // In freewheel frames run ahead of time: an order that is due now begins at the newest frame.
-        match self.is_freewheel && order.start <= now.wall {
-            true => self.next,
-            false => self.placement.frame_at_wall(order.start),
+    fn due(&self, order: &Order, now: Now) -> Due {
+        let (ordered, since_us) = (order.start, now.mono_us);
+        Due { ordered, start_us: self.placement.mono_at_wall(ordered), since_us, newest: self.next, stop_us: None }
+    }
+
+    /// The stream frame at which it begins, once it has come. Frames that still do not reach it, although they have been
+    /// coming for as long, lag behind the clock: then it begins with the first that came since. In freewheel, where they run
+    /// ahead of time, with the newest.
+    fn begun(&self, due: &Due) -> Option<u64> {
+        self.next_jack?;
+        if self.is_freewheel {
+            return Some(self.next);
         }
+        let start = self.placement.frame_at_mono(due.start_us);
+        let lags = self.heard_us >= due.since_us + LAG_US;
+        if start <= self.next { Some(start) } else { lags.then_some(due.newest) }
+    }
+
+    /// Whether frames come.
+    fn flows(&self, mono_us: u64) -> bool {
+        self.next_jack.is_some() && !self.is_silent(mono_us)
+    }
+
+    /// Whether frames of the past may still come. In freewheel they have nothing to do with the clock.
+    fn owes_frames(&self, mono_us: u64) -> bool {
+        !self.is_freewheel && !self.is_silent(mono_us)
     }
 }
 

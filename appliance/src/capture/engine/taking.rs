@@ -280,7 +280,7 @@ impl RunningTake {
 
     /// The server is a new one, or new to us. A connection is said some periods before samples flow: a source is back with
     /// its first sound.
-    fn await_sources(&mut self) {
+    pub fn await_sources(&mut self) {
         let coming_back = Source { gone_from: Some(self.next), back_from: Some(self.next), zeros: 0 };
         self.sources.fill(coming_back);
     }

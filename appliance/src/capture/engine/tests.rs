@@ -344,6 +344,81 @@ fn what_is_stopped_before_it_was_due_or_while_nothing_comes_is_not_waited_for() 
     assert_eq!(desk.outcomes.try_iter().collect::<Vec<_>>(), [Outcome::Missed(silent)]);
 }
 
+/// The clock of a node that starts in 1970 is set while its first recording begins.
+#[test]
+fn what_has_fallen_due_begins_although_the_clock_is_stepped_before_its_frames_come() {
+    for hours in [-400_000, 400_000] {
+        let mut desk = Desk::new(1);
+        desk.play(100);
+        let heard = desk.mono_us;
+        desk.mono_us += 20_000;
+        let id = desk.start();
+        desk.mono_us = heard;
+        desk.stepped = SignedDuration::from_hours(hours);
+        // A step is one when two looks agree on it.
+        (0..3).for_each(|_| desk.engine.tick(desk.now(), ClockQuality::Ntp));
+        desk.play(100);
+        assert_eq!(desk.told(id).runs(&[0]), (vec![(0, 80)], 120));
+    }
+}
+
+#[test]
+fn what_is_put_off_after_it_fell_due_waits_for_its_new_time() {
+    let mut desk = Desk::new(1);
+    desk.play(100);
+    let heard = desk.mono_us;
+    desk.mono_us += 20_000;
+    let order = desk.order();
+    let id = desk.say(order.clone());
+    desk.say(Order { start: order.start + ms(1_000), ..order });
+    desk.mono_us = heard;
+    desk.play(500);
+    assert!(desk.told(id).opened.is_none());
+    desk.play(700);
+    assert_eq!(desk.told(id).runs(&[0]), (vec![(0, 180)], 1_120));
+}
+
+/// A clock that was a year ahead when the machine was started makes nothing begin that is not due when frames come.
+#[test]
+fn while_nothing_comes_the_clock_may_be_put_right() {
+    let mut desk = Desk::new(1);
+    desk.stepped = SignedDuration::from_hours(24 * 365);
+    let order = Order { start: desk.wall() - ms(3_600_000), ..desk.order() };
+    let id = desk.say(order);
+    (0..3).for_each(|_| desk.silence(100));
+    desk.stepped = SignedDuration::ZERO;
+    (0..3).for_each(|_| desk.silence(100));
+    desk.play(500);
+    assert!(desk.told(id).opened.is_none());
+}
+
+/// Frames that a server did not deliver in time, and does not count as lost either, put all behind the clock.
+#[test]
+fn what_begins_now_does_not_wait_for_frames_to_catch_up_with_the_clock() {
+    let mut desk = Desk::new(1);
+    desk.play(100);
+    desk.mono_us += 500_000;
+    let id = desk.start();
+    desk.play(50);
+    assert!(desk.told(id).opened.is_none(), "one block is no proof");
+    desk.play(150);
+    assert_eq!(desk.told(id).runs(&[0]), (vec![(0, 200)], 100));
+}
+
+/// Else it would record what is played as fast as it goes now, for as long as it was ordered for then.
+#[test]
+fn an_order_whose_time_is_over_is_missed_in_freewheel() {
+    let mut desk = Desk::new(1);
+    desk.is_freewheel = true;
+    desk.play(10_000);
+    let start = desk.wall() - ms(3_000);
+    let order = Order { start, stop: Some(start + ms(2_000)), ..desk.order() };
+    let id = desk.say(order);
+    desk.play(200);
+    assert_eq!(desk.outcomes.try_iter().collect::<Vec<_>>(), [Outcome::Missed(id)]);
+    assert!(desk.told(id).opened.is_none());
+}
+
 #[test]
 fn a_channel_that_does_not_exist_is_told_and_nothing_is_opened() {
     let mut desk = Desk::new(2);

@@ -14,6 +14,10 @@ use crate::sys::clock;
 /// In freewheel the callback waits for room; after this long it gives up, so that a dead engine does not hang the server.
 const FREEWHEEL_WAIT_US: u64 = 10_000_000;
 
+/// JACK smooths its time of a period (JackFrameTimer.cpp, a delay-locked loop of 1/8 Hz). After a stall that makes it wrong
+/// for seconds, one way and then the other, by as much as the server stood still.
+const SMOOTHED_OFF_MAX_US: u64 = 10_000;
+
 /// What JACK calls each period.
 pub struct Callback {
     pub(super) feeder: Feeder,
@@ -23,11 +27,13 @@ pub struct Callback {
 
 impl ProcessHandler for Callback {
     /// Real-time safe, but in freewheel, where there is no real time: there it waits for room.
-    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+    fn process(&mut self, client: &Client, scope: &ProcessScope) -> Control {
         let began_ns = clock::mono_ns();
         let frames = scope.n_frames();
         let is_freewheel = self.shared.is_freewheel.load(Ordering::Relaxed);
-        let usecs = scope.cycle_times().map_or(began_ns / 1_000, |times| times.current_usecs);
+        let since_us = u64::from(scope.frames_since_cycle_start()) * 1_000_000 / u64::from(client.sample_rate().max(1));
+        let smoothed_us = scope.cycle_times().ok().map(|times| times.current_usecs);
+        let usecs = time_of_cycle(smoothed_us, client.time().saturating_sub(since_us));
         if is_freewheel {
             self.wait_for_room(frames as usize);
         }
@@ -53,6 +59,11 @@ impl Callback {
             std::thread::yield_now();
         }
     }
+}
+
+/// When a period was, on JACK's clock: as JACK smooths it while that is near the time at which the cycle began.
+fn time_of_cycle(smoothed_us: Option<u64>, began_us: u64) -> u64 {
+    smoothed_us.filter(|us| us.abs_diff(began_us) <= SMOOTHED_OFF_MAX_US).unwrap_or(began_us)
 }
 
 /// What JACK tells between periods, on a thread of its own.
@@ -90,5 +101,21 @@ impl NotificationHandler for Notices {
     fn xrun(&mut self, _: &Client) -> Control {
         self.shared.xruns.fetch_add(1, Ordering::Relaxed);
         Control::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smoothed_time_counts_while_it_is_near_the_true_one() {
+        let began = 60_000_000;
+        for smoothed in [began - 300, began + 10_000] {
+            assert_eq!(time_of_cycle(Some(smoothed), began), smoothed);
+        }
+        for smoothed in [None, Some(began - 1_200_000), Some(began + 10_001)] {
+            assert_eq!(time_of_cycle(smoothed, began), began);
+        }
     }
 }

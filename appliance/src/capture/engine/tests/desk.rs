@@ -297,4 +297,11 @@ impl Told {
     pub fn gap_spans(&self) -> Vec<(u64, u64, crate::domain::GapCause)> {
         self.gaps.iter().map(|gap| (gap.first_frame, gap.first_frame + gap.frames, gap.cause)).collect()
     }
+
+    /// What single channels miss.
+    pub fn channel_gaps(&self) -> Vec<(u64, u64, crate::domain::GapCause)> {
+        let gap = |fact: &Fact| if let Fact::Gap(gap) = fact { Some(gap.clone()) } else { None };
+        let gaps = self.facts.iter().filter_map(gap);
+        gaps.map(|gap| (gap.first_frame, gap.first_frame + gap.frames, gap.cause)).collect()
+    }
 }

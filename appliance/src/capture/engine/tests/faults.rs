@@ -61,9 +61,20 @@ fn the_silent_first_period_of_a_server_that_is_back_is_told() {
     desk.play(300);
     let told = desk.told(id);
     assert_eq!(told.gap_spans(), [(500, 1_277, GapCause::JackGone)]);
-    let of_channels = told.facts.iter().find_map(|fact| if let Fact::Gap(gap) = fact { Some(gap) } else { None });
-    let gap = of_channels.expect("the channel's silence is told");
-    assert_eq!((gap.first_frame, gap.frames, gap.cause), (1_277, 30, GapCause::PortDisconnected));
+    assert_eq!(told.channel_gaps(), [(1_277, 1_307, GapCause::PortDisconnected)]);
+}
+
+#[test]
+fn so_is_that_of_a_recording_that_begins_with_the_connection() {
+    for silent in [0, 30] {
+        let mut desk = Desk::new(1);
+        desk.silent_until = silent;
+        let id = desk.start();
+        desk.play(300);
+        let told = desk.told(id);
+        let expected = [(0, silent, GapCause::PortDisconnected)];
+        assert_eq!(told.channel_gaps(), if silent > 0 { &expected[..] } else { &[] });
+    }
 }
 
 /// A counter that stepped back by a period was read as a step ahead of 2^32 frames: a gap of a day.
@@ -86,11 +97,14 @@ fn a_period_named_twice_is_two_periods() {
     let mut desk = Desk::new(1);
     desk.play(2_000);
     let id = desk.start();
-    desk.play(500);
-    desk.jack_frame = desk.jack_frame.wrapping_sub(64);
-    desk.play(100);
+    for held_up_ms in [0, 230] {
+        desk.play(500);
+        desk.mono_us += held_up_ms * 1_000;
+        desk.jack_frame = desk.jack_frame.wrapping_sub(50);
+        desk.play(100);
+    }
     let told = desk.told(id);
-    assert_eq!(told.runs(&[0]).0, [(0, 600)]);
+    assert_eq!(told.runs(&[0]).0, [(0, 1_200)]);
     assert!(told.gap_spans().is_empty());
 }
 
