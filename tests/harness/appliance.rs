@@ -4,7 +4,7 @@ use super::checker::Report;
 use super::clock::FakeClock;
 use super::server::{JackServer, command};
 use super::take::Take;
-use super::wait::{LIMIT, until};
+use super::wait::{LIMIT, until, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -106,6 +106,16 @@ impl Appliance {
     /// Asks for a take until it is as wished.
     pub fn wait_until(&self, id: &str, what: &str, is_so: impl Fn(&Take) -> bool) -> Take {
         until(what, LIMIT, || Some(self.info(id)).filter(|take| is_so(take)))
+    }
+
+    /// Waits until capture knows of every channel's source: what is recorded before that says that it was missing.
+    pub fn wait_connected(&self) {
+        wait("capture to be connected", || {
+            let outcome = self.run(&["status", "--json"]).ok();
+            let status: Value = serde_json::from_str(&outcome.stdout).expect("status --json");
+            let channels = status["channels"].as_array().expect("channels");
+            channels.iter().all(|channel| channel["is_connected"] == true).then_some(())
+        });
     }
 
     /// Exports a take to `name` in a temp folder.

@@ -93,35 +93,6 @@ impl Report {
         self.assert_in_step();
     }
 
-    /// As if the feed had been in time. A server that waits for nobody runs capture while a late feed still writes: the end
-    /// of that period is then what was there before, and the next one is right again. Nothing else looks like this: it ends
-    /// where a period of the feed does, is shorter than one, and nothing is shifted by it, but for the `late` periods that a
-    /// machine loses that is held up.
-    pub fn without_torn_periods(mut self, period: u64, late: u64) -> Report {
-        for runs in &mut self.channels {
-            let mut at = 0;
-            while at + 2 < runs.len() {
-                let (before, torn, after) = (&runs[at], &runs[at + 1], &runs[at + 2]);
-                let (from, to) = torn.span();
-                let ends_a_period = after.offset().is_some_and(|offset| (offset + to).is_multiple_of(period));
-                let is_torn = matches!(torn, Run::Wrong { .. }) && to - from < period && ends_a_period;
-                let shift = before.offset().zip(after.offset()).map(|(one, other)| distance(one, other).unsigned_abs());
-                // What follows joins on if nothing is shifted; else it stays a run of its own.
-                let joined = if shift == Some(0) { 3 } else { 2 };
-                let is_forgiven =
-                    is_torn && shift.is_some_and(|shift| shift.is_multiple_of(period) && shift <= late * period);
-                match before {
-                    &Run::Matched { first_frame, source_frame, .. } if is_forgiven => {
-                        let frames = runs[at + joined - 1].span().1 - first_frame;
-                        runs.splice(at..at + joined, [Run::Matched { first_frame, source_frame, frames }]);
-                    }
-                    _ => at += 1,
-                }
-            }
-        }
-        self
-    }
-
     /// At the same frame all channels carry the same instant.
     fn assert_in_step(&self) {
         for (number, runs) in self.numbers.iter().zip(&self.channels) {

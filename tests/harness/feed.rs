@@ -8,9 +8,9 @@ use super::tags::tag;
 use super::wait::{LIMIT, until};
 use jack::{AsyncClient, AudioOut, Client, Control, NotificationHandler, Port, ProcessHandler, ProcessScope};
 use std::ffi::{CStr, CString, c_char};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A playing client named `feed` with ports `out_1 …`.
 pub struct Feed {
@@ -26,6 +26,8 @@ struct Shared {
     /// Frame time behind the last period played.
     position: AtomicU32,
     xruns: AtomicU32,
+    lag: AtomicI64,
+    late: AtomicU32,
     /// A file plays from the moment it is set.
     plays: AtomicBool,
     /// `None` plays tags.
@@ -48,6 +50,8 @@ impl Feed {
             ports: Mutex::new(Vec::new()),
             position: AtomicU32::new(0),
             xruns: AtomicU32::new(0),
+            lag: AtomicI64::new(0),
+            late: AtomicU32::new(0),
             plays: AtomicBool::new(file.is_none()),
             file,
         });
@@ -64,7 +68,14 @@ impl Feed {
         let client = open_client("feed", &server.name);
         let ports = (1..=self.channels).map(|number| Some(register(&client, number))).collect();
         *self.shared.lock() = ports;
-        let player = Player { shared: self.shared.clone(), file_frame: 0, expected: None, offset: 0 };
+        let player = Player {
+            shared: self.shared.clone(),
+            file_frame: 0,
+            expected: None,
+            offset: 0,
+            began: None,
+            rate: self.rate,
+        };
         let active = client.activate_async(Ears { shared: self.shared.clone() }, player);
         self.client = Some(active.expect("the feed starts"));
         self.play(1);
@@ -93,6 +104,22 @@ impl Feed {
     /// Times the server told of late cycles.
     pub fn xruns(&self) -> u32 {
         self.shared.xruns.load(Ordering::Relaxed)
+    }
+
+    /// Frames by which JACK's count is behind the clock, less what it was at the beginning. Good to some milliseconds.
+    pub fn lag(&self) -> i64 {
+        self.shared.lag.load(Ordering::Acquire)
+    }
+
+    /// Frames that the clock counted and the server did not, since the lag was this: a server that is held up, by its machine
+    /// or by a client it waits for, stands still and says nothing.
+    pub fn stood_still(&self, since: i64) -> u64 {
+        self.lag().abs_diff(since)
+    }
+
+    /// Periods that the feed itself was late for, or did not play at all.
+    pub fn late(&self) -> u32 {
+        self.shared.late.load(Ordering::Relaxed)
     }
 
     /// Waits until every port has a listener; a file begins to play then.
@@ -159,6 +186,9 @@ struct Player {
     expected: Option<u32>,
     /// How far JACK's counter has gone back in all.
     offset: u32,
+    /// The first period: when it was, and its time.
+    began: Option<(Instant, u32)>,
+    rate: u32,
 }
 
 impl ProcessHandler for Player {
@@ -166,9 +196,13 @@ impl ProcessHandler for Player {
         // After an xrun JACK may name a period's time twice; what is played goes on all the same, as a source would.
         let told = scope.last_frame_time();
         let back = self.expected.map_or(0, |expected| (expected.wrapping_sub(told) as i32).max(0) as u32);
+        let has_missed = self.expected.is_some_and(|expected| (told.wrapping_sub(expected) as i32) > 0);
         self.offset = self.offset.wrapping_add(back);
         self.expected = Some(told.wrapping_add(scope.n_frames()));
         let now = told.wrapping_add(self.offset);
+        let (began, first) = *self.began.get_or_insert_with(|| (Instant::now(), now));
+        let by_clock = began.elapsed().as_secs_f64() * f64::from(self.rate);
+        self.shared.lag.store(by_clock as i64 - i64::from(now.wrapping_sub(first)), Ordering::Release);
         let plays = self.shared.plays.load(Ordering::Acquire);
         for (channel, port) in self.shared.lock().iter_mut().enumerate() {
             let Some(port) = port else { continue };
@@ -185,6 +219,9 @@ impl ProcessHandler for Player {
         }
         if plays {
             self.file_frame += scope.n_frames() as usize;
+        }
+        if has_missed || scope.last_frame_time() != told || scope.frames_since_cycle_start() > scope.n_frames() {
+            self.shared.late.fetch_add(1, Ordering::Relaxed);
         }
         self.shared.position.store(now.wrapping_add(scope.n_frames()), Ordering::Release);
         Control::Continue

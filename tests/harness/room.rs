@@ -44,6 +44,7 @@ impl Room {
         let environment = plan.clock.map(FakeClock::environment).unwrap_or_default();
         let appliance = Appliance::start(&server, plan.data, args, environment);
         feed.wait_connected();
+        appliance.wait_connected();
         // A connection takes effect within two periods; behind this, every frame is a tag.
         feed.play(ms(50));
         Room { appliance, feed, server }

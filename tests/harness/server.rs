@@ -11,6 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static TURN: Mutex<()> = Mutex::new(());
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// It waits this many times as long for a client as it is told to (JackConstants.h, DRIVER_TIMEOUT_FACTOR).
+const TIMEOUT_FACTOR: u32 = 10;
+
 /// What the server offers.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -19,8 +22,9 @@ pub struct Options {
     pub rate: u32,
     /// Frames per period.
     pub period: u32,
-    /// The server waits for its clients (`-S`): a late one delays all, but nobody gets a stale buffer.
-    pub waits_for_clients: bool,
+    /// So many milliseconds, at least twenty periods, the server waits for a client that is late (`-S`): it delays all, but
+    /// nobody gets a stale buffer. `None` waits for nobody.
+    pub patience_ms: Option<u32>,
     /// `None` makes one from the process id and a counter.
     pub name: Option<String>,
 }
@@ -29,13 +33,14 @@ impl Options {
     /// A server that goes on without a client that is late or dead, as most in rooms do, so its frame time keeps up with
     /// the clock. Overloaded it hands out stale buffers; the long period makes that rare.
     pub fn unwaiting() -> Options {
-        Options { period: 1024, waits_for_clients: false, ..Options::default() }
+        Options { period: 1024, patience_ms: None, ..Options::default() }
     }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { channels: 2, rate: super::RATE, period: 512, waits_for_clients: true, name: None }
+        // A host with too many guests takes a core away for a third of a second, one after the other.
+        Options { channels: 2, rate: super::RATE, period: 512, patience_ms: Some(2_000), name: None }
     }
 }
 
@@ -152,7 +157,10 @@ fn spawn(name: &str, options: &Options, folder: &tempfile::TempDir) -> Child {
     let log = File::options().create(true).append(true).open(folder.path().join("jackd.log")).expect("a log");
     let mut jackd = command("setpriv", name);
     jackd.args(["--pdeathsig", "TERM", "jackd", "-n", name, "-R", "-P70", "-p", "512"]);
-    jackd.args(options.waits_for_clients.then_some("-S")).args(["-d", "dummy"]);
+    if let Some(patience) = options.patience_ms {
+        jackd.args(["-S", "-t", &(patience / TIMEOUT_FACTOR).to_string()]);
+    }
+    jackd.args(["-d", "dummy"]);
     jackd.args(["-r", &options.rate.to_string(), "-p", &options.period.to_string()]);
     jackd.args(["-C", &options.channels.to_string(), "-P", &options.channels.to_string()]);
     jackd.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);

@@ -50,7 +50,7 @@ fn what_cannot_be_reached_is_told_with_the_place_where_it_is() {
     let there = court.id();
     let started = desk.post("/api/v1/recordings", &json!({"node_id": there})).is(201);
     let id = started["id"].as_str().expect("an id").to_owned();
-    desk.wait_recording(&id, "to be known here", |_| true);
+    desk.wait_recording(&id, "to be known here", |seen| seen["id"] == id);
     court.node.kill9();
     wait("the loss to be told", || (desk.sees(&there) == "lost").then_some(()));
     let refused = desk.post(&format!("/api/v1/recordings/{id}/stop"), &json!({})).is(409);

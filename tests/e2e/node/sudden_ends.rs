@@ -15,6 +15,7 @@ const KILLS: usize = 50;
 fn fifty_kills_of_the_node_cost_no_sample_and_no_journal_entry() {
     let (room, mut node) = room_with_node();
     let id = node.post("/api/v1/recordings", &json!({"title": "lives on"})).is(201)["id"].as_str().unwrap().to_owned();
+    node.wait_recording(&id, "the recording to run", |r| r["state"] == "recording");
     for round in 0..KILLS {
         room.feed.play(ms(20));
         let label = format!("mark {round}");
